@@ -1,0 +1,8 @@
+"""The Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929)."""
+
+from vit_kernels.models.vit.config import ViTConfig, create_config, model_names
+from vit_kernels.models.vit.model import ViTForImageClassification, ViTModel
+from vit_kernels.models.vit.statistics import count_macs, count_parameters
+
+__all__ = ["ViTConfig", "ViTForImageClassification", "ViTModel", "count_macs", "count_parameters", "create_config",
+           "model_names"]
