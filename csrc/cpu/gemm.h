@@ -1,0 +1,204 @@
+// The one matrix product of the library: C = epilogue(A B), with A and B packed on the way (pack.h), the inner
+// product in microkernel.h, and bias, LayerScale, residual, GELU or its derivative applied while a tile of C is
+// still in the first-level cache.
+//
+// Loops, outermost first, for C (m x n) and summation length k:
+//   columns by kMaxColumns, rows by kMaxRows     what is packed at once: bounds the scratch
+//     k by about kMaxDepth                       one block of packed A and B; its sums are added to C in memory
+//       [all threads pack a share, then meet]
+//       rows by kResidentFloats / depth          the part of A that stays in the second-level cache
+//         panels of B, then tiles of A           register tiles
+// Why these numbers: a tile step reads 12 + 32 floats for 24 multiply-adds of 16 lanes, 7 bytes per cycle, which
+// the second-level cache can deliver, so panels need not fit in the first level and the depth can be long. A
+// long depth means few passes over C, which is what would otherwise reach memory.
+//
+// Threads divide C, never the summation, and the blocks depend on the shape alone: results are the same bits
+// for every number of threads.
+#pragma once
+
+#include <omp.h>
+
+#include "microkernel.h"
+#include "pack.h"
+
+namespace vit {
+namespace VIT_ISA {
+
+constexpr int64_t kMaxDepth = 1024;
+constexpr int64_t kMaxRows = 2016;     // a multiple of every kTileRows
+constexpr int64_t kMaxColumns = 3072;  // a multiple of every kTileCols
+constexpr int64_t kResidentFloats = 96 * 1024;
+
+// Depth of the blocks that k is cut into, even rather than one short remainder.
+VIT_INLINE int64_t block_depth(int64_t k) {
+  const int64_t blocks = ceil_div(k, kMaxDepth);
+  return blocks == 0 ? 0 : imin(k, round_up(ceil_div(k, blocks), 16));
+}
+
+// Floats of a packed left or right operand block.
+VIT_INLINE int64_t left_floats(int64_t rows, int64_t depth) { return round_up(rows, kTileRows) * depth; }
+VIT_INLINE int64_t right_floats(int64_t columns, int64_t depth) { return round_up(columns, kLanes) * depth; }
+
+VIT_INLINE int64_t gemm_left_floats(int64_t m, int64_t depth) {
+  return round_up(left_floats(imin(m, kMaxRows), depth), 16);
+}
+// Enough for every product of at most this size, whatever depth its blocks have.
+VIT_INLINE int64_t gemm_scratch(int64_t m, int64_t n, int64_t k) {
+  const int64_t depth = imin(k, kMaxDepth);
+  return gemm_left_floats(m, depth) + right_floats(imin(n, kMaxColumns), depth);
+}
+
+// Packs some of the panels of a block.
+template <class Operand>
+void pack_left(const Operand& operand, float* packed, Range panels, int64_t row, int64_t rows, int64_t k,
+               int64_t depth) {
+  for (int64_t p = panels.begin; p < panels.end; ++p) {
+    const int64_t i = p * kTileRows;
+    operand.template pack<kTileRows>(packed + i * depth, row + i, imin(kTileRows, rows - i), k, depth);
+  }
+}
+template <class Operand>
+void pack_right(const Operand& operand, float* packed, Range panels, int64_t column, int64_t columns, int64_t k,
+                int64_t depth) {
+  for (int64_t p = panels.begin; p < panels.end; ++p) {
+    const int64_t j = p * kTileCols, count = imin(kTileCols, columns - j);
+    if (panel_vectors(count) == kTileVectors) {
+      operand.template pack<kTileCols>(packed + j * depth, column + j, count, k, depth);
+    } else {
+      operand.template pack<kLanes>(packed + j * depth, column + j, count, k, depth);
+    }
+  }
+}
+
+// An epilogue has `c`, `stride` and finish(lanes, sum, i, j), which makes of one vector of sums whatever is
+// stored at row i, column j. Before the last block of the summation, sums are stored in c as they are.
+struct Store {
+  float* c;
+  int64_t stride;
+  template <class Lanes>
+  void finish(Lanes lanes, Vec sum, int64_t i, int64_t j) const {
+    lanes.store(c + i * stride + j, sum);
+  }
+};
+
+template <bool kAdd, bool kFinish, class Epilogue, class Lanes>
+VIT_INLINE void put(const Epilogue& epilogue, Lanes lanes, Vec sum, int64_t i, int64_t j) {
+  float* const c = epilogue.c + i * epilogue.stride + j;
+  if constexpr (kAdd) sum += lanes.load(c);
+  if constexpr (kFinish) {
+    epilogue.finish(lanes, sum, i, j);
+  } else {
+    lanes.store(c, sum);
+  }
+}
+
+// Moves a tile (rows x vectors * kLanes, dense) into C at (i, j), `columns` of it inside the matrix.
+template <bool kAdd, bool kFinish, class Epilogue>
+void put_tile(const Epilogue& epilogue, const float* tile, int rows, int vectors, int64_t i, int64_t j,
+              int64_t columns) {
+  const int width = vectors * kLanes;
+  if (columns == kTileCols) {
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kTileVectors; ++v) {
+        put<kAdd, kFinish>(epilogue, AllLanes{}, load(tile + r * kTileCols + v * kLanes), i + r, j + v * kLanes);
+      }
+    }
+    return;
+  }
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
+      const FirstLanes lanes{static_cast<int>(imin(kLanes, columns - v * kLanes))};
+      put<kAdd, kFinish>(epilogue, lanes, load(tile + r * width + v * kLanes), i + r, j + v * kLanes);
+    }
+  }
+}
+
+// A rectangle of C measured in tiles: rows of kTileRows, panels of kTileCols, inside a block whose first element
+// is (row, column) and which ends at (row_end, column_end).
+struct Block {
+  Range tiles, panels;
+  int64_t row, row_end, column, column_end;
+};
+
+template <bool kAdd, bool kFinish, class Epilogue>
+void multiply_block(const Epilogue& epilogue, const float* left, const float* right, int64_t depth,
+                    const Block& b) {
+  alignas(64) float tile[kTileRows * kTileCols];
+  const int64_t resident = imax(1, kResidentFloats / (depth * kTileRows));
+  for (int64_t t0 = b.tiles.begin; t0 < b.tiles.end; t0 += resident) {
+    const int64_t t1 = imin(b.tiles.end, t0 + resident);
+    for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
+      const int64_t j = b.column + p * kTileCols, columns = imin(kTileCols, b.column_end - j);
+      const int vectors = panel_vectors(columns);
+      for (int64_t t = t0; t < t1; ++t) {
+        const int64_t i = b.row + t * kTileRows;
+        const int rows = static_cast<int>(imin(kTileRows, b.row_end - i));
+        kTiles[vectors - 1][rows - 1](depth, left + t * kTileRows * depth, right + p * kTileCols * depth, tile);
+        put_tile<kAdd, kFinish>(epilogue, tile, rows, vectors, i, j, columns);
+      }
+    }
+  }
+}
+
+template <class Epilogue>
+void multiply_block(const Epilogue& epilogue, const float* left, const float* right, int64_t depth,
+                    const Block& b, bool add, bool finish) {
+  if (add) {
+    finish ? multiply_block<true, true>(epilogue, left, right, depth, b)
+           : multiply_block<true, false>(epilogue, left, right, depth, b);
+  } else {
+    finish ? multiply_block<false, true>(epilogue, left, right, depth, b)
+           : multiply_block<false, false>(epilogue, left, right, depth, b);
+  }
+}
+
+// The rectangle of tiles x panels that one of `workers` computes. Of the ways to lay the workers out as a grid,
+// the one whose largest rectangle is smallest; among equals the one that divides columns, because then each
+// thread reads its own part of B, the operand that is streamed.
+VIT_INLINE void divide(int64_t tiles, int64_t panels, int workers, int worker, Range* my_tiles,
+                       Range* my_panels) {
+  int best = 1;
+  int64_t best_size = -1;
+  for (int down = 1; down <= workers; ++down) {
+    if (workers % down != 0) continue;
+    const int64_t size = ceil_div(tiles, down) * ceil_div(panels, workers / down);
+    if (best_size < 0 || size < best_size) {
+      best = down;
+      best_size = size;
+    }
+  }
+  *my_tiles = share(tiles, best, worker % best);
+  *my_panels = share(panels, workers / best, worker / best);
+}
+
+// The product, called by every thread of a parallel region with the same arguments. `scratch` holds
+// gemm_scratch(m, n, k) floats, 64-byte aligned. With `accumulate` the sums are added to what C holds. All
+// threads have finished with C when it returns.
+template <class Left, class Right, class Epilogue>
+void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, const Epilogue& epilogue,
+               float* scratch, bool accumulate = false) {
+  const int workers = omp_get_num_threads(), worker = omp_get_thread_num();
+  const int64_t depth_step = block_depth(k);
+  float* const left = scratch;
+  float* const right = scratch + gemm_left_floats(m, depth_step);
+  for (int64_t column = 0; column < n; column += kMaxColumns) {
+    const int64_t columns = imin(kMaxColumns, n - column), panels = ceil_div(columns, kTileCols);
+    for (int64_t row = 0; row < m; row += kMaxRows) {
+      const int64_t rows = imin(kMaxRows, m - row), tiles = ceil_div(rows, kTileRows);
+      Block block{{0, 0}, {0, 0}, row, row + rows, column, column + columns};
+      divide(tiles, panels, workers, worker, &block.tiles, &block.panels);
+      for (int64_t kk = 0; kk < k; kk += depth_step) {
+        const int64_t depth = imin(depth_step, k - kk);
+        pack_left(a, left, share(tiles, workers, worker), row, rows, kk, depth);
+        pack_right(b, right, share(panels, workers, worker), column, columns, kk, depth);
+#pragma omp barrier
+        multiply_block(epilogue, left, right, depth, block, accumulate || kk > 0, kk + depth == k);
+#pragma omp barrier
+      }
+    }
+  }
+}
+
+}  // namespace VIT_ISA
+}  // namespace vit
