@@ -97,14 +97,17 @@ struct GeluErf {
 };
 
 // The tanh form, 0.5 x (1 + tanh(u)) with u = sqrt(2/pi) (x + 0.044715 x^3), written as x * sigmoid(2u). The
-// sigmoid is 0 or 1 to fp32 beyond |x| = 12, so clamping there only keeps x^2 from overflowing.
+// sigmoid comes from exp(-|2u|), which cannot overflow, and its complement from the same number rather than from
+// 1 - sigmoid, which would cancel. Beyond |x| = 12 it is 0 or 1 in fp32; clamping there keeps x^2 finite.
 struct GeluTanh {
   static inline ValueAndSlope value_and_slope(Vec x) {
-    const Vec c = vmin(broadcast(12.0f), vmax(broadcast(-12.0f), x));
+    const Vec c = vmin(broadcast(12.0f), vabs(x));
     const Vec square = c * c;
-    const Vec gate = 1.0f / (1.0f + vexp(-c * (square * 0.0713548163f + 1.59576912f)));
-    const Vec slope = square * 0.214064449f + 1.59576912f;
-    return {x * gate, gate + c * gate * (1.0f - gate) * slope};
+    const Vec decay = vexp(-c * (square * 0.0713548163f + 1.59576912f));
+    const Vec high = 1.0f / (1.0f + decay), low = decay * high;
+    const Vec gate = x < 0.0f ? low : high;
+    const Vec rise = c * high * low * (square * 0.214064449f + 1.59576912f);
+    return {x * gate, gate + (x < 0.0f ? -rise : rise)};
   }
   static inline Vec value(Vec x) { return value_and_slope(x).value; }
 };
