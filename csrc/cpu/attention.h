@@ -46,7 +46,8 @@ VIT_INLINE void multiply_panel(const float* left, const float* right, int64_t ro
   }
 }
 
-// Writes x^T, where x is (depth x width) with queries in the lanes, as `queries` rows of `depth` floats.
+// Writes x^T, where x is (depth x width) with queries in the lanes, as `queries` rows of `depth` floats, each
+// multiplied by its own factor.
 VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64_t queries, const float* factor,
                                  float* to, int64_t stride) {
   for (int64_t q = 0; q < queries; q += kLanes) {
@@ -54,10 +55,20 @@ VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64
     const int rows = static_cast<int>(imin(kLanes, queries - q));
     for (int64_t d = 0; d < depth; d += kLanes) {
       const int columns = static_cast<int>(imin(kLanes, depth - d));
+      const float* const from = x + d * width + q;
+      float* const at = to + q * stride + d;
       Vec block[kLanes] = {};
-      for (int i = 0; i < columns; ++i) block[i] = load(x + (d + i) * width + q) * f;
-      transpose(block);
-      for (int i = 0; i < rows; ++i) store_first(to + (q + i) * stride + d, block[i], columns);
+      if (rows == kLanes && columns == kLanes) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) block[i] = load(from + i * width) * f;
+        transpose(block);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) store(at + i * stride, block[i]);
+      } else {
+        for (int i = 0; i < columns; ++i) block[i] = load(from + i * width) * f;
+        transpose(block);
+        for (int i = 0; i < rows; ++i) store_first(at + i * stride, block[i], columns);
+      }
     }
   }
 }

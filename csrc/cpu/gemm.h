@@ -52,21 +52,30 @@ VIT_INLINE int64_t gemm_scratch(int64_t m, int64_t n, int64_t k) {
 template <class Operand>
 void pack_left(const Operand& operand, float* packed, Range panels, int64_t row, int64_t rows, int64_t k,
                int64_t depth) {
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    const int64_t i = p * kTileRows;
-    operand.template pack<kTileRows>(packed + i * depth, row + i, imin(kTileRows, rows - i), k, depth);
+  for (int64_t d = 0; d < depth;) {
+    const int64_t slab = imin(Operand::kSlab, depth - d);
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const int64_t i = p * kTileRows;
+      float* const to = packed + i * depth + d * kTileRows;
+      operand.template pack<kTileRows>(to, row + i, imin(kTileRows, rows - i), k + d, slab);
+    }
+    d += slab;
   }
 }
 template <class Operand>
 void pack_right(const Operand& operand, float* packed, Range panels, int64_t column, int64_t columns, int64_t k,
                 int64_t depth) {
-  for (int64_t p = panels.begin; p < panels.end; ++p) {
-    const int64_t j = p * kTileCols, count = imin(kTileCols, columns - j);
-    if (panel_vectors(count) == kTileVectors) {
-      operand.template pack<kTileCols>(packed + j * depth, column + j, count, k, depth);
-    } else {
-      operand.template pack<kLanes>(packed + j * depth, column + j, count, k, depth);
+  for (int64_t d = 0; d < depth;) {
+    const int64_t slab = imin(Operand::kSlab, depth - d);
+    for (int64_t p = panels.begin; p < panels.end; ++p) {
+      const int64_t j = p * kTileCols, count = imin(kTileCols, columns - j);
+      if (panel_vectors(count) == kTileVectors) {
+        operand.template pack<kTileCols>(packed + j * depth + d * kTileCols, column + j, count, k + d, slab);
+      } else {
+        operand.template pack<kLanes>(packed + j * depth + d * kLanes, column + j, count, k + d, slab);
+      }
     }
+    d += slab;
   }
 }
 

@@ -29,53 +29,70 @@ struct Activate {
   Vec operator()(Vec v, int64_t) const { return Gelu::value(v); }
 };
 
+// The rows of a block of panel that hold data, as a type: all of them, known when compiling, or `count`.
+template <int kCount>
+struct FixedRows {
+  static constexpr int count = kCount;
+};
+struct SomeRows {
+  int count;
+};
+
 template <class Function>
 struct DepthInner {
   const float* source;
   int64_t stride;
   Function function;
 
+  // Elements of the summation to pack in one go before turning to the next panel: all, as they are neighbours.
+  static constexpr int64_t kSlab = INT64_MAX;
+
   // Packs rows i .. i + count (count <= kWidth) at k .. k + depth; rows from count on become zero.
   template <int kWidth>
   void pack(float* panel, int64_t i, int64_t count, int64_t k, int64_t depth) const {
-    static_assert(kWidth % kLanes == 0 || (kWidth < kLanes && 2 * kWidth >= kLanes), "see write()");
+    static_assert(kWidth % kLanes == 0 || (kWidth < kLanes && 2 * kWidth >= kLanes), "see block()");
+    constexpr int kRows = kWidth < kLanes ? kWidth : kLanes;
     for (int first = 0; first < kWidth; first += kLanes) {
-      const float* from = source + (i + first) * stride + k;
-      const int rows = static_cast<int>(imax(0, imin(kLanes, count - first)));
-      int64_t d = 0;
-      if (rows == kLanes) {
-        for (; d + kLanes < depth; d += kLanes) block<kWidth>(panel + d * kWidth + first, from + d);
+      const float* const from = source + (i + first) * stride + k;
+      if (count - first >= kRows) {
+        strip<kWidth>(panel + first, from, FixedRows<kRows>{}, depth);
       } else {
-        for (; d + kLanes < depth; d += kLanes) {
-          edge_block<kWidth>(panel + d * kWidth + first, from + d, rows, kLanes, AllLanes{}, false);
-        }
+        strip<kWidth>(panel + first, from, SomeRows{static_cast<int>(imax(0, count - first))}, depth);
       }
-      const int rest = static_cast<int>(depth - d);
-      edge_block<kWidth>(panel + d * kWidth + first, from + d, rows, rest, FirstLanes{rest}, true);
     }
   }
 
  private:
-  template <int kWidth>
-  void block(float* to, const float* from) const {
-    Vec rows[kLanes];
-#pragma GCC unroll 16
-    for (int r = 0; r < kLanes; ++r) rows[r] = function(load(from + r * stride), 0);
-    transpose(rows);
-#pragma GCC unroll 16
-    for (int k = 0; k < kLanes; ++k) store(to + k * kWidth, rows[k]);
+  template <int kWidth, class Rows>
+  void strip(float* to, const float* from, Rows rows, int64_t depth) const {
+    int64_t k = 0;
+    for (; k + kLanes < depth; k += kLanes) {
+      block<kWidth>(to + k * kWidth, from + k, rows, FixedRows<kLanes>{}, AllLanes{}, kLanes);
+    }
+    const int rest = static_cast<int>(depth - k);
+    // A panel narrower than a register is written with stores that run into the row after, which comes next; only
+    // the last row of the panel must not, for another thread may own what follows.
+    block<kWidth>(to + k * kWidth, from + k, rows, SomeRows{rest}, FirstLanes{rest},
+                  kWidth < kLanes ? rest - 1 : rest);
   }
 
-  // A panel narrower than a register is written with stores that run into the row after, which comes next; only
-  // the last row of the panel must not, for another thread may own what follows.
-  template <int kWidth, class Lanes>
-  void edge_block(float* to, const float* from, int count, int depth, Lanes lanes, bool last) const {
-    Vec rows[kLanes] = {};
-    for (int r = 0; r < count; ++r) rows[r] = function(lanes.load(from + r * stride), 0);
-    transpose(rows);
-    const int open = last && kWidth < kLanes ? depth - 1 : depth;
-    for (int k = 0; k < open; ++k) store(to + k * kWidth, rows[k]);
-    if (open < depth) store_first(to + open * kWidth, rows[open], kWidth);
+  // Transposes rows x steps elements; the first `whole` steps are written as whole registers.
+  template <int kWidth, class Rows, class Steps, class Lanes>
+  void block(float* to, const float* from, Rows rows, Steps steps, Lanes lanes, int whole) const {
+    Vec v[kLanes] = {};
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) {
+      if (r < rows.count) v[r] = function(lanes.load(from + r * stride), 0);
+    }
+    transpose(v);
+#pragma GCC unroll 16
+    for (int k = 0; k < kLanes; ++k) {
+      if (k < whole) {
+        store(to + k * kWidth, v[k]);
+      } else if (k < steps.count) {
+        store_first(to + k * kWidth, v[k], kWidth);
+      }
+    }
   }
 };
 
@@ -85,26 +102,29 @@ struct DepthOuter {
   int64_t stride;
   Function function;
 
+  // A few rows of the source at a time across all panels, so that whole stretches of each are read.
+  static constexpr int64_t kSlab = 8;
+
   template <int kWidth>
   void pack(float* panel, int64_t i, int64_t count, int64_t k, int64_t depth) const {
-    const float* from = source + k * stride + i;
-    if (count == kWidth && kWidth % kLanes == 0) {
-      for (int64_t d = 0; d < depth; ++d) {
-#pragma GCC unroll 2
-        for (int v = 0; v < kWidth; v += kLanes) {
-          store(panel + d * kWidth + v, function(load(from + d * stride + v), k + d));
-        }
-      }
-      return;
-    }
-    for (int64_t d = 0; d < depth; ++d) {
-      for (int v = 0; v < kWidth; v += kLanes) {
-        const int in = static_cast<int>(imax(0, imin(kLanes, count - v)));
-        const int out = kWidth - v < kLanes ? kWidth - v : kLanes;
-        const Vec values = function(load_first(from + d * stride + v, in), k + d);
-        store_first(panel + d * kWidth + v, values, out);
+    const float* const from = source + k * stride + i;
+    for (int first = 0; first < kWidth; first += kLanes) {
+      const int in = static_cast<int>(imax(0, imin(kLanes, count - first)));
+      constexpr int kOut = kWidth < kLanes ? kWidth : kLanes;
+      if (in == kLanes) {
+        strip<kWidth, kOut>(panel + first, from + first, AllLanes{}, k, depth);
+      } else {
+        strip<kWidth, kOut>(panel + first, from + first, FirstLanes{in}, k, depth);
       }
     }
+  }
+
+ private:
+  template <int kWidth, int kOut, class Lanes>
+  void strip(float* to, const float* from, Lanes lanes, int64_t k, int64_t depth) const {
+    for (int64_t d = 0; d + 1 < depth; ++d) store(to + d * kWidth, function(lanes.load(from + d * stride), k + d));
+    const int64_t last = depth - 1;
+    store_first(to + last * kWidth, function(lanes.load(from + last * stride), k + last), kOut);
   }
 };
 
