@@ -162,7 +162,7 @@ void key_gradient(const Work& w, Piece scores, Piece right, int64_t queries, int
       const int64_t columns = imin(kTileCols, d - c);
       const int vectors = panel_vectors(columns);
       kTiles[vectors - 1][rows - 1](queries, w.at(kLeft), w.at(right) + c * queries, tile);
-      put_tile<kAdd, true>(add, tile, rows, vectors, key + j, c, columns);
+      put_tile<kAdd, true>(add, tile, rows, key + j, c, columns);
     }
   }
 }

@@ -26,13 +26,13 @@ constexpr int64_t kHiddenFloats = 4 * 1024 * 1024;
 // left (rows x k, packed whole) times right (packed whole), the summation in blocks of block_depth(k).
 template <class Epilogue>
 void multiply_packed(const Epilogue& epilogue, const float* left, const float* right, int64_t rows, int64_t columns,
-                     int64_t k, bool add, bool finish) {
+                     int64_t k, Sums sums) {
   const Block block{{0, ceil_div(rows, kTileRows)}, {0, ceil_div(columns, kTileCols)}, 0, rows, 0, columns};
   const int64_t step = block_depth(k);
   for (int64_t kk = 0; kk < k; kk += step) {
     const int64_t depth = imin(step, k - kk);
     multiply_block(epilogue, left + left_floats(rows, kk), right + right_floats(columns, kk), depth, block,
-                   add || kk > 0, finish && kk + depth == k);
+                   {sums.add || kk > 0, sums.finish && kk + depth == k});
   }
 }
 template <class Operand>
@@ -75,17 +75,17 @@ void inference_team(const MlpForward& a, int64_t slice, const InferenceBuffers& 
       const int64_t rows = imin(kInferenceRows, mine.end - row);
       pack_left_whole(x, x_packed, row, rows, a.in);
       const GeluEpilogue<Gelu> activate{hidden, columns, a.b1 + f};
-      multiply_packed(activate, x_packed, buffers.w1, rows, columns, a.in, false, true);
+      multiply_packed(activate, x_packed, buffers.w1, rows, columns, a.in, {false, true});
       pack_left_whole(DepthInner<Same>{hidden, columns, {}}, hidden_packed, 0, rows, columns);
       const LinearEpilogue<true, false, false> output{a.y + row * a.out, a.out, a.b2, nullptr, nullptr};
-      multiply_packed(output, hidden_packed, buffers.w2, rows, a.out, columns, f > 0, f + columns == a.hidden);
+      multiply_packed(output, hidden_packed, buffers.w2, rows, a.out, columns, {f > 0, f + columns == a.hidden});
     }
 #pragma omp barrier
   }
 }
 
 template <class Gelu>
-bool inference(const MlpForward& a) {
+bool inference_many_rows(const MlpForward& a) {
   const int team = threads_for(a.rows * a.hidden * (a.in + a.out));
   const int64_t slice = imin(a.hidden, kHiddenColumns);
   const int64_t w1_floats = right_floats(slice, a.in), w2_floats = right_floats(a.out, slice);
@@ -102,6 +102,37 @@ bool inference(const MlpForward& a) {
 #pragma omp parallel num_threads(team)
   inference_team<Gelu>(a, slice, buffers);
   return true;
+}
+
+// Few rows: a slice of the hidden layer of all of them fits the cache, and threads divide columns, so that each
+// weight is packed once, by the thread that uses it. The same operations on every element as with many rows.
+template <class Gelu>
+bool inference_few_rows(const MlpForward& a) {
+  const int64_t slice = imin(a.hidden, kHiddenColumns);
+  const size_t hidden_floats = static_cast<size_t>(a.rows * slice);
+  const size_t products =
+      static_cast<size_t>(imax(gemm_scratch(a.rows, slice, a.in), gemm_scratch(a.rows, a.out, slice)));
+  Scratch scratch(Scratch::padded(hidden_floats) + products);
+  if (!scratch.data()) return false;
+  float* const hidden = scratch.take(hidden_floats);
+  float* const panels = scratch.take(products);
+  const DepthInner<Same> x{a.x, a.in, {}};
+  const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
+#pragma omp parallel num_threads(threads_for(a.rows * a.hidden * (a.in + a.out)))
+  for (int64_t f = 0; f < a.hidden; f += slice) {
+    const int64_t columns = imin(slice, a.hidden - f);
+    const DepthInner<Same> w1{a.w1 + f * a.in, a.in, {}}, w2{a.w2 + f, a.hidden, {}};
+    gemm_team(a.rows, columns, a.in, x, w1, GeluEpilogue<Gelu>{hidden, columns, a.b1 + f}, panels);
+    gemm_team(a.rows, a.out, columns, DepthInner<Same>{hidden, columns, {}}, w2, output, panels,
+              {f > 0, f + columns == a.hidden});
+  }
+  return true;
+}
+
+template <class Gelu>
+bool inference(const MlpForward& a) {
+  const bool few = left_floats(a.rows, kHiddenColumns) <= kStreamedFloats;
+  return few ? inference_few_rows<Gelu>(a) : inference_many_rows<Gelu>(a);
 }
 
 template <class Gelu>
@@ -138,7 +169,7 @@ void backward_team(const MlpBackward& a, int64_t chunk, float* dh, float* activa
   const DepthOuter<Same> w1{a.w1, a.in, {}}, w2{a.w2, a.hidden, {}};
   for (int64_t row = 0; row < a.rows; row += chunk) {
     const int64_t rows = imin(chunk, a.rows - row);
-    const bool add = row > 0;
+    const Sums add{row > 0, true};
     const float* const dy = a.dy + row * a.out;
     const GeluSlopeEpilogue<Gelu> slope{dh, a.hidden, a.h + row * a.hidden, activation};
     gemm_team(rows, a.hidden, a.out, DepthInner<Same>{dy, a.out, {}}, w2, slope, scratch);
@@ -146,7 +177,7 @@ void backward_team(const MlpBackward& a, int64_t chunk, float* dh, float* activa
               Store{a.dw2, a.hidden}, scratch, add);
     gemm_team(a.hidden, a.in, rows, DepthOuter<Same>{dh, a.hidden, {}},
               DepthOuter<Same>{a.x + row * a.in, a.in, {}}, Store{a.dw1, a.in}, scratch, add);
-    sum_columns_team(dh, rows, a.hidden, a.hidden, a.db1, add);
+    sum_columns_team(dh, rows, a.hidden, a.hidden, a.db1, add.add);
     gemm_team(rows, a.in, a.hidden, DepthInner<Same>{dh, a.hidden, {}}, w1, Store{a.dx + row * a.in, a.in},
               scratch);
   }

@@ -12,6 +12,10 @@
 // the second-level cache can deliver, so panels need not fit in the first level and the depth can be long. A
 // long depth means few passes over C, which is what would otherwise reach memory.
 //
+// When A is small (batch 1) packing B would be a tenth of the work and B too large to stay anywhere near. Then each
+// thread packs one panel at a time, uses it while it is in the second-level cache, and prefetches the source of
+// the next one meanwhile.
+//
 // Threads divide C, never the summation, and the blocks depend on the shape alone: results are the same bits
 // for every number of threads.
 #pragma once
@@ -28,6 +32,7 @@ constexpr int64_t kMaxDepth = 1024;
 constexpr int64_t kMaxRows = 2016;     // a multiple of every kTileRows
 constexpr int64_t kMaxColumns = 3072;  // a multiple of every kTileCols
 constexpr int64_t kResidentFloats = 96 * 1024;
+constexpr int64_t kStreamedFloats = 208 * 1024;  // of A, for B to be packed panel by panel
 
 // Depth of the blocks that k is cut into, even rather than one short remainder.
 VIT_INLINE int64_t block_depth(int64_t k) {
@@ -48,7 +53,7 @@ VIT_INLINE int64_t gemm_scratch(int64_t m, int64_t n, int64_t k) {
   return gemm_left_floats(m, depth) + right_floats(imin(n, kMaxColumns), depth);
 }
 
-// Packs some of the panels of a block.
+// Packs panels of a block: those in `panels`, each to its place in `packed`, or a single right one.
 template <class Operand>
 void pack_left(const Operand& operand, float* packed, Range panels, int64_t row, int64_t rows, int64_t k,
                int64_t depth) {
@@ -63,17 +68,22 @@ void pack_left(const Operand& operand, float* packed, Range panels, int64_t row,
   }
 }
 template <class Operand>
+void pack_right_panel(const Operand& operand, float* panel, int64_t column, int64_t columns, int64_t k, int64_t d,
+                      int64_t depth) {
+  if (panel_vectors(columns) == kTileVectors) {
+    operand.template pack<kTileCols>(panel + d * kTileCols, column, columns, k + d, depth);
+  } else {
+    operand.template pack<kLanes>(panel + d * kLanes, column, columns, k + d, depth);
+  }
+}
+template <class Operand>
 void pack_right(const Operand& operand, float* packed, Range panels, int64_t column, int64_t columns, int64_t k,
                 int64_t depth) {
   for (int64_t d = 0; d < depth;) {
     const int64_t slab = imin(Operand::kSlab, depth - d);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
-      const int64_t j = p * kTileCols, count = imin(kTileCols, columns - j);
-      if (panel_vectors(count) == kTileVectors) {
-        operand.template pack<kTileCols>(packed + j * depth + d * kTileCols, column + j, count, k + d, slab);
-      } else {
-        operand.template pack<kLanes>(packed + j * depth + d * kLanes, column + j, count, k + d, slab);
-      }
+      const int64_t j = p * kTileCols;
+      pack_right_panel(operand, packed + j * depth, column + j, imin(kTileCols, columns - j), k, d, slab);
     }
     d += slab;
   }
@@ -103,9 +113,7 @@ VIT_INLINE void put(const Epilogue& epilogue, Lanes lanes, Vec sum, int64_t i, i
 
 // Moves a tile (rows x vectors * kLanes, dense) into C at (i, j), `columns` of it inside the matrix.
 template <bool kAdd, bool kFinish, class Epilogue>
-void put_tile(const Epilogue& epilogue, const float* tile, int rows, int vectors, int64_t i, int64_t j,
-              int64_t columns) {
-  const int width = vectors * kLanes;
+void put_tile(const Epilogue& epilogue, const float* tile, int rows, int64_t i, int64_t j, int64_t columns) {
   if (columns == kTileCols) {
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
@@ -115,6 +123,7 @@ void put_tile(const Epilogue& epilogue, const float* tile, int rows, int vectors
     }
     return;
   }
+  const int vectors = panel_vectors(columns), width = vectors * kLanes;
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
       const FirstLanes lanes{static_cast<int>(imin(kLanes, columns - v * kLanes))};
@@ -123,42 +132,72 @@ void put_tile(const Epilogue& epilogue, const float* tile, int rows, int vectors
   }
 }
 
+// What to do with sums: add what C holds (there were earlier blocks), apply the epilogue (this is the last one).
+struct Sums {
+  bool add, finish;
+};
+
+// One tile: multiply and put away. The cache lines of C are asked for before the multiplication needs the time.
+template <class Epilogue>
+void multiply_tile(const Epilogue& epilogue, const float* left, const float* right, int64_t depth, int rows,
+                   int64_t i, int64_t j, int64_t columns, Sums sums) {
+  alignas(64) float tile[kTileRows * kTileCols];
+  const float* const c = epilogue.c + i * epilogue.stride + j;
+  for (int r = 0; r < rows; ++r) {
+    for (int line = 0; line <= kTileCols; line += 16) __builtin_prefetch(c + r * epilogue.stride + line, 1);
+  }
+  kTiles[panel_vectors(columns) - 1][rows - 1](depth, left, right, tile);
+  if (sums.add) {
+    sums.finish ? put_tile<true, true>(epilogue, tile, rows, i, j, columns)
+                : put_tile<true, false>(epilogue, tile, rows, i, j, columns);
+  } else {
+    sums.finish ? put_tile<false, true>(epilogue, tile, rows, i, j, columns)
+                : put_tile<false, false>(epilogue, tile, rows, i, j, columns);
+  }
+}
+
 // A rectangle of C measured in tiles: rows of kTileRows, panels of kTileCols, inside a block whose first element
 // is (row, column) and which ends at (row_end, column_end).
 struct Block {
   Range tiles, panels;
   int64_t row, row_end, column, column_end;
+
+  int64_t tile_row(int64_t t) const { return row + t * kTileRows; }
+  int rows_of(int64_t t) const { return static_cast<int>(imin(kTileRows, row_end - tile_row(t))); }
+  int64_t panel_column(int64_t p) const { return column + p * kTileCols; }
+  int64_t columns_of(int64_t p) const { return imin(kTileCols, column_end - panel_column(p)); }
 };
 
-template <bool kAdd, bool kFinish, class Epilogue>
+// The product of packed operands over a rectangle.
+template <class Epilogue>
 void multiply_block(const Epilogue& epilogue, const float* left, const float* right, int64_t depth,
-                    const Block& b) {
-  alignas(64) float tile[kTileRows * kTileCols];
+                    const Block& b, Sums sums) {
   const int64_t resident = imax(1, kResidentFloats / (depth * kTileRows));
   for (int64_t t0 = b.tiles.begin; t0 < b.tiles.end; t0 += resident) {
     const int64_t t1 = imin(b.tiles.end, t0 + resident);
     for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
-      const int64_t j = b.column + p * kTileCols, columns = imin(kTileCols, b.column_end - j);
-      const int vectors = panel_vectors(columns);
       for (int64_t t = t0; t < t1; ++t) {
-        const int64_t i = b.row + t * kTileRows;
-        const int rows = static_cast<int>(imin(kTileRows, b.row_end - i));
-        kTiles[vectors - 1][rows - 1](depth, left + t * kTileRows * depth, right + p * kTileCols * depth, tile);
-        put_tile<kAdd, kFinish>(epilogue, tile, rows, vectors, i, j, columns);
+        multiply_tile(epilogue, left + t * kTileRows * depth, right + p * kTileCols * depth, depth, b.rows_of(t),
+                      b.tile_row(t), b.panel_column(p), b.columns_of(p), sums);
       }
     }
   }
 }
 
-template <class Epilogue>
-void multiply_block(const Epilogue& epilogue, const float* left, const float* right, int64_t depth,
-                    const Block& b, bool add, bool finish) {
-  if (add) {
-    finish ? multiply_block<true, true>(epilogue, left, right, depth, b)
-           : multiply_block<true, false>(epilogue, left, right, depth, b);
-  } else {
-    finish ? multiply_block<false, true>(epilogue, left, right, depth, b)
-           : multiply_block<false, false>(epilogue, left, right, depth, b);
+// The same with the right operand packed here, panel by panel into `panel`, and its next panel prefetched.
+template <class Right, class Epilogue>
+void multiply_streamed(const Epilogue& epilogue, const float* left, const Right& operand, float* panel, int64_t k,
+                       int64_t depth, const Block& b, Sums sums) {
+  const int64_t tiles = b.tiles.end - b.tiles.begin;
+  for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
+    pack_right_panel(operand, panel, b.panel_column(p), b.columns_of(p), k, 0, depth);
+    for (int64_t t = b.tiles.begin; t < b.tiles.end; ++t) {
+      if (p + 1 < b.panels.end) {
+        operand.fetch(b.panel_column(p + 1), b.columns_of(p + 1), k, depth, tiles, t - b.tiles.begin);
+      }
+      multiply_tile(epilogue, left + t * kTileRows * depth, panel, depth, b.rows_of(t), b.tile_row(t),
+                    b.panel_column(p), b.columns_of(p), sums);
+    }
   }
 }
 
@@ -182,11 +221,11 @@ VIT_INLINE void divide(int64_t tiles, int64_t panels, int workers, int worker, R
 }
 
 // The product, called by every thread of a parallel region with the same arguments. `scratch` holds
-// gemm_scratch(m, n, k) floats, 64-byte aligned. With `accumulate` the sums are added to what C holds. All
-// threads have finished with C when it returns.
+// gemm_scratch(m, n, k) floats, 64-byte aligned. `sums` says whether C holds sums to start from and whether to
+// apply the epilogue at the end. All threads have finished with C when it returns.
 template <class Left, class Right, class Epilogue>
 void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, const Epilogue& epilogue,
-               float* scratch, bool accumulate = false) {
+               float* scratch, Sums sums = {false, true}) {
   const int workers = omp_get_num_threads(), worker = omp_get_thread_num();
   const int64_t depth_step = block_depth(k);
   float* const left = scratch;
@@ -197,12 +236,20 @@ void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, c
       const int64_t rows = imin(kMaxRows, m - row), tiles = ceil_div(rows, kTileRows);
       Block block{{0, 0}, {0, 0}, row, row + rows, column, column + columns};
       divide(tiles, panels, workers, worker, &block.tiles, &block.panels);
+      const bool own_panels = block.tiles.end - block.tiles.begin == tiles;
+      const bool streamed = own_panels && left_floats(rows, depth_step) <= kStreamedFloats;
       for (int64_t kk = 0; kk < k; kk += depth_step) {
         const int64_t depth = imin(depth_step, k - kk);
+        const Sums now{sums.add || kk > 0, sums.finish && kk + depth == k};
         pack_left(a, left, share(tiles, workers, worker), row, rows, kk, depth);
-        pack_right(b, right, share(panels, workers, worker), column, columns, kk, depth);
+        if (!streamed) pack_right(b, right, share(panels, workers, worker), column, columns, kk, depth);
 #pragma omp barrier
-        multiply_block(epilogue, left, right, depth, block, accumulate || kk > 0, kk + depth == k);
+        if (streamed) {
+          float* const mine = right + block.panels.begin * kTileCols * depth_step;
+          multiply_streamed(epilogue, left, b, mine, kk, depth, block, now);
+        } else {
+          multiply_block(epilogue, left, right, depth, block, now);
+        }
 #pragma omp barrier
       }
     }

@@ -38,6 +38,10 @@ struct SomeRows {
   int count;
 };
 
+VIT_INLINE void fetch_row(const float* p, int64_t count) {
+  for (int64_t j = 0; j < count + 15; j += 16) __builtin_prefetch(p + imin(j, count - 1), 0, 2);
+}
+
 template <class Function>
 struct DepthInner {
   const float* source;
@@ -60,6 +64,12 @@ struct DepthInner {
         strip<kWidth>(panel + first, from, SomeRows{static_cast<int>(imax(0, count - first))}, depth);
       }
     }
+  }
+
+  // Asks for a part of what pack() would read, for the second-level cache: the rows that fall to `part`.
+  void fetch(int64_t i, int64_t count, int64_t k, int64_t depth, int64_t parts, int64_t part) const {
+    const Range rows = share(count, parts, part);
+    for (int64_t r = rows.begin; r < rows.end; ++r) fetch_row(source + (i + r) * stride + k, depth);
   }
 
  private:
@@ -117,6 +127,11 @@ struct DepthOuter {
         strip<kWidth, kOut>(panel + first, from + first, FirstLanes{in}, k, depth);
       }
     }
+  }
+
+  void fetch(int64_t i, int64_t count, int64_t k, int64_t depth, int64_t parts, int64_t part) const {
+    const Range rows = share(depth, parts, part);
+    for (int64_t d = rows.begin; d < rows.end; ++d) fetch_row(source + (k + d) * stride + i, count);
   }
 
  private:
