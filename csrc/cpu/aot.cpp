@@ -1,8 +1,8 @@
 // The entry points that MindSpore's ops.Custom(func_type="aot") calls, on top of the plain ones.
 //
-// MindSpore passes inputs then outputs as arrays of pointers, ranks, shapes and dtype names. The Python wrappers
-// have already checked everything and say what is wrong in words; the checks here are the last line, so that a
-// caller that goes around them gets an error code and not a crash.
+// MindSpore passes inputs then outputs as arrays of pointers, ranks, shapes and dtype names. The Python
+// wrappers have already checked everything and say what is wrong in words; the checks here are the last line,
+// so that a caller that goes around them gets an error code and not a crash.
 #include <string.h>
 
 #include "vit_cpu.h"
@@ -64,9 +64,11 @@ class Arguments {
   int next_ = 0;
 };
 
-#define VIT_AOT_PARAMETERS \
-  int count, void **data, int *ranks, int64_t **shapes, const char **dtypes, void * /*stream*/, void * /*extra*/
-#define VIT_AOT_ARGUMENTS(expected) Arguments a(count, data, ranks, shapes, dtypes, expected); \
+#define VIT_AOT_PARAMETERS                                                                      \
+  int count, void **data, int *ranks, int64_t **shapes, const char **dtypes, void * /*stream*/, \
+      void * /*extra*/
+#define VIT_AOT_ARGUMENTS(expected)                          \
+  Arguments a(count, data, ranks, shapes, dtypes, expected); \
   if (!a) return a.error
 
 template <bool kTanh, bool kKeep>
@@ -195,8 +197,10 @@ VIT_API int VitAttentionBackward(VIT_AOT_PARAMETERS) {
   return vit_attention_backward(dout, qkv, out, lse, scale, dqkv, batch, tokens, heads, head_dim);
 }
 
-#define VIT_AOT(symbol, function) \
-  VIT_API int symbol(VIT_AOT_PARAMETERS_NAMED) { return function(count, data, ranks, shapes, dtypes, stream, extra); }
+#define VIT_AOT(symbol, function)                                       \
+  VIT_API int symbol(VIT_AOT_PARAMETERS_NAMED) {                        \
+    return function(count, data, ranks, shapes, dtypes, stream, extra); \
+  }
 #define VIT_AOT_PARAMETERS_NAMED \
   int count, void **data, int *ranks, int64_t **shapes, const char **dtypes, void *stream, void *extra
 

@@ -1,4 +1,5 @@
-// The plain C entry points of vit_cpu.h: check sizes, refuse forked children, call the chosen instruction set.
+// The plain C entry points of vit_cpu.h: check sizes, refuse forked children, call the chosen instruction
+// set.
 #include <initializer_list>
 
 #include "kernels.h"
@@ -61,15 +62,16 @@ int vit_add_layer_norm_backward(const float* dsum, const float* dy, const float*
              {dsum, dy, sum, gamma, mean, rstd, dx, dgamma, dbeta, rows, width});
 }
 
-int vit_attention_forward(const float* qkv, float scale, float* out, float* lse, int64_t batch, int64_t tokens,
-                          int64_t heads, int64_t head_dim) {
+int vit_attention_forward(const float* qkv, float scale, float* out, float* lse, int64_t batch,
+                          int64_t tokens, int64_t heads, int64_t head_dim) {
   if (tokens == 0) return batch >= 0 && heads > 0 && head_dim > 0 ? VIT_OK : VIT_ERROR_SHAPE;
   return run(fits(batch, tokens, 3, heads, head_dim), &vit::Kernels::attention_forward,
              {qkv, scale, out, lse, batch, tokens, heads, head_dim});
 }
 
-int vit_attention_backward(const float* dout, const float* qkv, const float* out, const float* lse, float scale,
-                           float* dqkv, int64_t batch, int64_t tokens, int64_t heads, int64_t head_dim) {
+int vit_attention_backward(const float* dout, const float* qkv, const float* out, const float* lse,
+                           float scale, float* dqkv, int64_t batch, int64_t tokens, int64_t heads,
+                           int64_t head_dim) {
   if (tokens == 0) return batch >= 0 && heads > 0 && head_dim > 0 ? VIT_OK : VIT_ERROR_SHAPE;
   return run(fits(batch, tokens, 3, heads, head_dim), &vit::Kernels::attention_backward,
              {dout, qkv, out, lse, scale, dqkv, batch, tokens, heads, head_dim});
@@ -81,14 +83,16 @@ int vit_linear_forward(const float* x, const float* w, const float* bias, const 
              {x, w, bias, residual, scale, y, rows, in, out});
 }
 
-int vit_linear_backward(const float* dy, const float* x, const float* w, const float* bias, const float* scale,
-                        float* dx, float* dw, float* dbias, float* dscale, int64_t rows, int64_t in, int64_t out) {
+int vit_linear_backward(const float* dy, const float* x, const float* w, const float* bias,
+                        const float* scale, float* dx, float* dw, float* dbias, float* dscale, int64_t rows,
+                        int64_t in, int64_t out) {
   return run(fits(rows, in) && fits(rows, out) && fits(in, out) && (scale == nullptr) == (dscale == nullptr),
              &vit::Kernels::linear_backward, {dy, x, w, bias, scale, dx, dw, dbias, dscale, rows, in, out});
 }
 
 int vit_gelu_mlp_forward(const float* x, const float* w1, const float* b1, const float* w2, const float* b2,
-                         float* y, float* h, int64_t rows, int64_t in, int64_t hidden, int64_t out, int tanh) {
+                         float* y, float* h, int64_t rows, int64_t in, int64_t hidden, int64_t out,
+                         int tanh) {
   return run(fits(rows, in) && fits(rows, hidden) && fits(rows, out) && fits(in, hidden) && fits(hidden, out),
              &vit::Kernels::mlp_forward, {x, w1, b1, w2, b2, y, h, rows, in, hidden, out, tanh != 0});
 }

@@ -1,8 +1,9 @@
 // What the forward and the backward attention kernel share: where heads lie, and how tiles are packed.
 //
-// Both work on transposed scores, S^T = K Q^T: the lanes of a register are queries. Row maxima, row sums and the
-// exponentials are then plain vertical arithmetic, a tile of S^T leaves the register tile of microkernel.h in
-// exactly the layout that the next product reads as its right operand, and no score ever needs a shuffle.
+// Both work on transposed scores, S^T = K Q^T: the lanes of a register are queries. Row maxima, row sums and
+// the exponentials are then plain vertical arithmetic, a tile of S^T leaves the register tile of
+// microkernel.h in exactly the layout that the next product reads as its right operand, and no score ever
+// needs a shuffle.
 #pragma once
 
 #include "gemm.h"
@@ -11,8 +12,8 @@
 namespace vit {
 namespace VIT_ISA {
 
-// One head of qkv (batch, tokens, 3, heads, head_dim) or of out (batch, tokens, heads, head_dim): `tokens` rows
-// of head_dim floats, `stride` apart.
+// One head of qkv (batch, tokens, 3, heads, head_dim) or of out (batch, tokens, heads, head_dim): `tokens`
+// rows of head_dim floats, `stride` apart.
 struct Head {
   const float *q, *k, *v;
   int64_t stride;
@@ -38,8 +39,8 @@ VIT_INLINE void pack_left_all(const Operand& operand, float* packed, int64_t row
 }
 
 // out (rows x width, dense) = left (packed, `rows` rows) times one right panel of `vectors` registers.
-VIT_INLINE void multiply_panel(const float* left, const float* right, int64_t rows, int64_t depth, int vectors,
-                               float* out) {
+VIT_INLINE void multiply_panel(const float* left, const float* right, int64_t rows, int64_t depth,
+                               int vectors, float* out) {
   for (int64_t i = 0; i < rows; i += kTileRows) {
     const int count = static_cast<int>(imin(kTileRows, rows - i));
     kTiles[vectors - 1][count - 1](depth, left + i * depth, right, out + i * vectors * kLanes);
@@ -48,8 +49,8 @@ VIT_INLINE void multiply_panel(const float* left, const float* right, int64_t ro
 
 // Writes x^T, where x is (depth x width) with queries in the lanes, as `queries` rows of `depth` floats, each
 // multiplied by its own factor.
-VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64_t queries, const float* factor,
-                                 float* to, int64_t stride) {
+VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64_t queries,
+                                 const float* factor, float* to, int64_t stride) {
   for (int64_t q = 0; q < queries; q += kLanes) {
     const Vec f = load(factor + q);
     const int rows = static_cast<int>(imin(kLanes, queries - q));
@@ -57,7 +58,7 @@ VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64
       const int columns = static_cast<int>(imin(kLanes, depth - d));
       const float* const from = x + d * width + q;
       float* const at = to + q * stride + d;
-      Vec block[kLanes] = {};
+      Vec block[kLanes];
       if (rows == kLanes && columns == kLanes) {
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) block[i] = load(from + i * width) * f;
@@ -65,9 +66,13 @@ VIT_INLINE void store_transposed(const float* x, int64_t depth, int width, int64
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) store(at + i * stride, block[i]);
       } else {
-        for (int i = 0; i < columns; ++i) block[i] = load(from + i * width) * f;
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) block[i] = i < columns ? load(from + i * width) * f : Vec{};
         transpose(block);
-        for (int i = 0; i < rows; ++i) store_first(at + i * stride, block[i], columns);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLanes; ++i) {
+          if (i < rows) store_first(at + i * stride, block[i], columns);
+        }
       }
     }
   }

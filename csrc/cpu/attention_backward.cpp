@@ -4,9 +4,9 @@
 // With P = exp(S - lse) and delta = rowsum(dout * out):
 //   dV = P^T dout     dP = dout V^T     dS = P (dP - delta)     dQ = scale dS K     dK = scale dS^T Q
 // S^T and dP^T come out of the register tile with queries in the lanes (attention.h), so dS^T is at once the
-// right operand of dQ^T = K^T dS^T. For dV and dK the summation runs over queries: P^T and dS^T are transposed
-// into left panels, a tenth of the cost of the products that use them. A head is one thread's work from start
-// to end, since all its queries add to the same dK and dV.
+// right operand of dQ^T = K^T dS^T. For dV and dK the summation runs over queries: P^T and dS^T are
+// transposed into left panels, a tenth of the cost of the products that use them. A head is one thread's work
+// from start to end, since all its queries add to the same dK and dV.
 #include "attention.h"
 #include "isa_kernels.h"
 #include "runtime.h"
@@ -15,21 +15,28 @@ namespace vit {
 namespace VIT_ISA {
 namespace {
 
-// Queries and keys per block: two score blocks of 224 x 288 floats are 504 KiB, half the second-level cache, and
-// the 197 tokens of a 224-pixel ViT with 16-pixel patches are a single block.
+// Queries and keys per block: two score blocks of 224 x 288 floats are 504 KiB, half the second-level cache,
+// and the 197 tokens of a 224-pixel ViT with 16-pixel patches are a single block.
 constexpr int64_t kQueries = 224;
 constexpr int64_t kKeys = 288;
 
 // A thread's scratch, cut into pieces.
 enum Piece {
-  kK, kV,              // left panels of K and V, over head_dim
-  kKColumns,           // left panels of K^T, over keys
-  kQ, kDout,           // right panels of Q^T scale log2(e) and dout^T, over head_dim
-  kQRows, kDoutRows,   // right panels of Q and dout, over queries
-  kP, kDs,             // probabilities and their gradient: per query panel, keys x width
-  kDq, kDqPart,        // dQ^T so far and one block's part: per query panel, head_dim x width
-  kLeft,               // one left panel of P^T or dS^T, over queries
-  kLse, kDelta, kScale, // per query; kScale repeats `scale`
+  kK,
+  kV,         // left panels of K and V, over head_dim
+  kKColumns,  // left panels of K^T, over keys
+  kQ,
+  kDout,  // right panels of Q^T scale log2(e) and dout^T, over head_dim
+  kQRows,
+  kDoutRows,  // right panels of Q and dout, over queries
+  kP,
+  kDs,  // probabilities and their gradient: per query panel, keys x width
+  kDq,
+  kDqPart,  // dQ^T so far and one block's part: per query panel, head_dim x width
+  kLeft,    // one left panel of P^T or dS^T, over queries
+  kLse,
+  kDelta,
+  kScale,  // per query; kScale repeats `scale`
   kPieces
 };
 
@@ -143,8 +150,8 @@ void score_block(const Work& w, int64_t queries, int64_t key, int64_t keys) {
   }
 }
 
-// gradient[key .. key + keys) (+)= factor * scores^T right, the summation running over the queries of the block;
-// `scores` is kP or kDs, `right` dout or Q.
+// gradient[key .. key + keys) (+)= factor * scores^T right, the summation running over the queries of the
+// block; `scores` is kP or kDs, `right` dout or Q.
 template <bool kAdd>
 void key_gradient(const Work& w, Piece scores, Piece right, int64_t queries, int64_t key, int64_t keys,
                   float* gradient, float factor) {
@@ -185,7 +192,8 @@ void head_gradient(const Work& w) {
     }
     for (int64_t i = 0; i < queries; i += kTileCols) {
       store_transposed(w.at(kDq) + i * d, d, panel_vectors(queries - i) * kLanes,
-                       imin(kTileCols, queries - i), w.at(kScale), w.dq + (query + i) * w.head.stride, w.head.stride);
+                       imin(kTileCols, queries - i), w.at(kScale), w.dq + (query + i) * w.head.stride,
+                       w.head.stride);
     }
   }
 }
@@ -203,7 +211,8 @@ bool attention_backward(const AttentionBackward& a) {
   {
     const int worker = omp_get_thread_num();
     float* const own = scratch.data() + worker * plan.offset[kPieces];
-    for (int64_t i = 0; i < plan.offset[kScale + 1] - plan.offset[kScale]; ++i) own[plan.offset[kScale] + i] = a.scale;
+    for (int64_t i = 0; i < plan.offset[kScale + 1] - plan.offset[kScale]; ++i)
+      own[plan.offset[kScale] + i] = a.scale;
     const Range mine = share(heads, omp_get_num_threads(), worker);
     for (int64_t index = mine.begin; index < mine.end; ++index) {
       const Head head = head_of(a.qkv, index, a.tokens, a.heads, a.head_dim);

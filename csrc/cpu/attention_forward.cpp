@@ -1,13 +1,13 @@
 // attention, forward: out = softmax(Q K^T scale) V for every head, straight from the packed projection qkv.
 //
-// Flash style (Dao et al., "FlashAttention", 2022, algorithm 1): scores exist only for one block of queries and
-// one block of keys at a time, in the first two cache levels; a running maximum and sum per query rescale what
-// has been accumulated when a later block of keys raises the maximum. What is saved for the backward pass is one
-// number per query, the logarithm of the sum of exponentials. For the sequence lengths of a ViT one block of keys
-// is the whole sequence and nothing is ever rescaled.
+// Flash style (Dao et al., "FlashAttention", 2022, algorithm 1): scores exist only for one block of queries
+// and one block of keys at a time, in the first two cache levels; a running maximum and sum per query rescale
+// what has been accumulated when a later block of keys raises the maximum. What is saved for the backward
+// pass is one number per query, the logarithm of the sum of exponentials. For the sequence lengths of a ViT
+// one block of keys is the whole sequence and nothing is ever rescaled.
 //
-// Scores are kept in units of log2: scale * log2(e) is folded into Q as it is packed, and the exponentials are
-// powers of two.
+// Scores are kept in units of log2: scale * log2(e) is folded into Q as it is packed, and the exponentials
+// are powers of two.
 #include <math.h>
 
 #include "attention.h"
@@ -21,9 +21,9 @@ namespace {
 constexpr int64_t kKeys = 384;  // keys per block: with 32 queries 48 KiB of scores
 
 struct Buffers {
-  float *k, *v;  // left panels: K over head_dim, V^T over keys
-  float *q;      // right panel of one block of queries
-  float *scores;  // keys x queries
+  float *k, *v;       // left panels: K over head_dim, V^T over keys
+  float* q;           // right panel of one block of queries
+  float* scores;      // keys x queries
   float *sum, *part;  // head_dim x queries: accumulated output and one block's contribution
 };
 
@@ -68,8 +68,8 @@ void exponentials(float* scores, int64_t keys, Vec* maximum, Vec* sum, Vec* corr
 }
 
 template <int kVectors>
-void query_block(const AttentionForward& a, const Buffers& b, const Head& head, int64_t query, int64_t queries,
-                 float* out, float* lse) {
+void query_block(const AttentionForward& a, const Buffers& b, const Head& head, int64_t query,
+                 int64_t queries, float* out, float* lse) {
   constexpr int kWidth = kVectors * kLanes;
   const DepthInner<Times> q{head.q + query * head.stride, head.stride, {a.scale * kLog2E}};
   q.template pack<kWidth>(b.q, 0, queries, 0, a.head_dim);

@@ -8,9 +8,9 @@
 namespace vit {
 namespace VIT_ISA {
 
-// Rows added up before they join the total, which keeps the rounding error of tall matrices small, and columns
-// handled at a time: long enough runs of each row for the hardware to prefetch, short enough for the first-level
-// cache.
+// Rows added up before they join the total, which keeps the rounding error of tall matrices small, and
+// columns handled at a time: long enough runs of each row for the hardware to prefetch, short enough for the
+// first-level cache.
 constexpr int64_t kSumRows = 128;
 constexpr int64_t kSumColumns = 1024;
 
@@ -29,9 +29,9 @@ VIT_INLINE void add_rows(const float* x, int64_t stride, int64_t columns, float*
   if (j < columns) add_rows<kRows>(x + j, stride, FirstLanes{static_cast<int>(columns - j)}, part + j);
 }
 
-// sums[j] (+)= sum of x[:, j] for a matrix of rows x width whose rows are `stride` apart. Called by every thread
-// of a parallel region; each takes some of the columns, so the order of additions does not depend on their number.
-// No barrier at the end.
+// sums[j] (+)= sum of x[:, j] for a matrix of rows x width whose rows are `stride` apart. Called by every
+// thread of a parallel region; each takes some of the columns, so the order of additions does not depend on
+// their number. No barrier at the end.
 VIT_INLINE void sum_columns_team(const float* x, int64_t rows, int64_t width, int64_t stride, float* sums,
                                  bool accumulate) {
   constexpr int64_t kGrain = 64;

@@ -1,7 +1,8 @@
 // gelu_mlp: y = fc2(GELU(fc1(x))), erf or tanh form, and its gradients.
 //
 // Fused so that the hidden activations, four times the size of x, cross memory as little as possible:
-//   inference  a thread takes 96 rows, computes a slice of their hidden layer, and multiplies it with fc2 while
+//   inference  a thread takes 96 rows, computes a slice of their hidden layer, and multiplies it with fc2
+//   while
 //              it is still in its second-level cache; the hidden layer as a whole never exists
 //   training   only the pre-activation h is written; GELU is applied to h where it is packed for fc2
 //   backward   for a chunk of rows, GELU'(h) is the epilogue of dy w2, which also leaves GELU(h) for dw2
@@ -25,8 +26,8 @@ constexpr int64_t kHiddenFloats = 4 * 1024 * 1024;
 
 // left (rows x k, packed whole) times right (packed whole), the summation in blocks of block_depth(k).
 template <class Epilogue>
-void multiply_packed(const Epilogue& epilogue, const float* left, const float* right, int64_t rows, int64_t columns,
-                     int64_t k, Sums sums) {
+void multiply_packed(const Epilogue& epilogue, const float* left, const float* right, int64_t rows,
+                     int64_t columns, int64_t k, Sums sums) {
   const Block block{{0, ceil_div(rows, kTileRows)}, {0, ceil_div(columns, kTileCols)}, 0, rows, 0, columns};
   const int64_t step = block_depth(k);
   for (int64_t kk = 0; kk < k; kk += step) {
@@ -49,7 +50,8 @@ void pack_right_share(const Operand& operand, float* packed, int64_t column, int
   const Range mine = share(ceil_div(columns, kTileCols), omp_get_num_threads(), omp_get_thread_num());
   const int64_t step = block_depth(k);
   for (int64_t kk = 0; kk < k; kk += step) {
-    pack_right(operand, packed + right_floats(columns, kk), mine, column, columns, k0 + kk, imin(step, k - kk));
+    pack_right(operand, packed + right_floats(columns, kk), mine, column, columns, k0 + kk,
+               imin(step, k - kk));
   }
 }
 
@@ -78,7 +80,8 @@ void inference_team(const MlpForward& a, int64_t slice, const InferenceBuffers& 
       multiply_packed(activate, x_packed, buffers.w1, rows, columns, a.in, {false, true});
       pack_left_whole(DepthInner<Same>{hidden, columns, {}}, hidden_packed, 0, rows, columns);
       const LinearEpilogue<true, false, false> output{a.y + row * a.out, a.out, a.b2, nullptr, nullptr};
-      multiply_packed(output, hidden_packed, buffers.w2, rows, a.out, columns, {f > 0, f + columns == a.hidden});
+      multiply_packed(output, hidden_packed, buffers.w2, rows, a.out, columns,
+                      {f > 0, f + columns == a.hidden});
     }
 #pragma omp barrier
   }
@@ -104,8 +107,9 @@ bool inference_many_rows(const MlpForward& a) {
   return true;
 }
 
-// Few rows: a slice of the hidden layer of all of them fits the cache, and threads divide columns, so that each
-// weight is packed once, by the thread that uses it. The same operations on every element as with many rows.
+// Few rows: a slice of the hidden layer of all of them fits the cache, and threads divide columns, so that
+// each weight is packed once, by the thread that uses it. The same operations on every element as with many
+// rows.
 template <class Gelu>
 bool inference_few_rows(const MlpForward& a) {
   const int64_t slice = imin(a.hidden, kHiddenColumns);
@@ -118,7 +122,7 @@ bool inference_few_rows(const MlpForward& a) {
   float* const panels = scratch.take(products);
   const DepthInner<Same> x{a.x, a.in, {}};
   const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
-#pragma omp parallel num_threads(threads_for(a.rows * a.hidden * (a.in + a.out)))
+#pragma omp parallel num_threads(threads_for(a.rows* a.hidden*(a.in + a.out)))
   for (int64_t f = 0; f < a.hidden; f += slice) {
     const int64_t columns = imin(slice, a.hidden - f);
     const DepthInner<Same> w1{a.w1 + f * a.in, a.in, {}}, w2{a.w2 + f, a.hidden, {}};
@@ -144,7 +148,7 @@ bool training(const MlpForward& a) {
   const DepthInner<Activate<Gelu>> hidden{a.h, a.hidden, {}};
   const LinearEpilogue<true, false, false> keep{a.h, a.hidden, a.b1, nullptr, nullptr};
   const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
-#pragma omp parallel num_threads(threads_for(a.rows * a.hidden * (a.in + a.out)))
+#pragma omp parallel num_threads(threads_for(a.rows* a.hidden*(a.in + a.out)))
   {
     gemm_team(a.rows, a.hidden, a.in, x, w1, keep, scratch.data());
     gemm_team(a.rows, a.out, a.hidden, hidden, w2, output, scratch.data());
@@ -173,8 +177,8 @@ void backward_team(const MlpBackward& a, int64_t chunk, float* dh, float* activa
     const float* const dy = a.dy + row * a.out;
     const GeluSlopeEpilogue<Gelu> slope{dh, a.hidden, a.h + row * a.hidden, activation};
     gemm_team(rows, a.hidden, a.out, DepthInner<Same>{dy, a.out, {}}, w2, slope, scratch);
-    gemm_team(a.out, a.hidden, rows, DepthOuter<Same>{dy, a.out, {}}, DepthOuter<Same>{activation, a.hidden, {}},
-              Store{a.dw2, a.hidden}, scratch, add);
+    gemm_team(a.out, a.hidden, rows, DepthOuter<Same>{dy, a.out, {}},
+              DepthOuter<Same>{activation, a.hidden, {}}, Store{a.dw2, a.hidden}, scratch, add);
     gemm_team(a.hidden, a.in, rows, DepthOuter<Same>{dh, a.hidden, {}},
               DepthOuter<Same>{a.x + row * a.in, a.in, {}}, Store{a.dw1, a.in}, scratch, add);
     sum_columns_team(dh, rows, a.hidden, a.hidden, a.db1, add.add);

@@ -1,20 +1,21 @@
-// The one matrix product of the library: C = epilogue(A B), with A and B packed on the way (pack.h), the inner
-// product in microkernel.h, and bias, LayerScale, residual, GELU or its derivative applied while a tile of C is
-// still in the first-level cache.
+// The one matrix product of the library: C = epilogue(A B), with A and B packed on the way (pack.h), the
+// inner product in microkernel.h, and bias, LayerScale, residual, GELU or its derivative applied while a tile
+// of C is still in the first-level cache.
 //
 // Loops, outermost first, for C (m x n) and summation length k:
 //   columns by kMaxColumns, rows by kMaxRows     what is packed at once: bounds the scratch
-//     k by about kMaxDepth                       one block of packed A and B; its sums are added to C in memory
+//     k by about kMaxDepth                       one block of packed A and B; its sums are added to C in
+//     memory
 //       [all threads pack a share, then meet]
 //       rows by kResidentFloats / depth          the part of A that stays in the second-level cache
 //         panels of B, then tiles of A           register tiles
-// Why these numbers: a tile step reads 12 + 32 floats for 24 multiply-adds of 16 lanes, 7 bytes per cycle, which
-// the second-level cache can deliver, so panels need not fit in the first level and the depth can be long. A
-// long depth means few passes over C, which is what would otherwise reach memory.
+// Why these numbers: a tile step reads 12 + 32 floats for 24 multiply-adds of 16 lanes, 7 bytes per cycle,
+// which the second-level cache can deliver, so panels need not fit in the first level and the depth can be
+// long. A long depth means few passes over C, which is what would otherwise reach memory.
 //
-// When A is small (batch 1) packing B would be a tenth of the work and B too large to stay anywhere near. Then each
-// thread packs one panel at a time, uses it while it is in the second-level cache, and prefetches the source of
-// the next one meanwhile.
+// When A is small (batch 1) packing B would be a tenth of the work and B too large to stay anywhere near.
+// Then each thread packs one panel at a time, uses it while it is in the second-level cache, and prefetches
+// the source of the next one meanwhile.
 //
 // Threads divide C, never the summation, and the blocks depend on the shape alone: results are the same bits
 // for every number of threads.
@@ -68,8 +69,8 @@ void pack_left(const Operand& operand, float* packed, Range panels, int64_t row,
   }
 }
 template <class Operand>
-void pack_right_panel(const Operand& operand, float* panel, int64_t column, int64_t columns, int64_t k, int64_t d,
-                      int64_t depth) {
+void pack_right_panel(const Operand& operand, float* panel, int64_t column, int64_t columns, int64_t k,
+                      int64_t d, int64_t depth) {
   if (panel_vectors(columns) == kTileVectors) {
     operand.template pack<kTileCols>(panel + d * kTileCols, column, columns, k + d, depth);
   } else {
@@ -77,8 +78,8 @@ void pack_right_panel(const Operand& operand, float* panel, int64_t column, int6
   }
 }
 template <class Operand>
-void pack_right(const Operand& operand, float* packed, Range panels, int64_t column, int64_t columns, int64_t k,
-                int64_t depth) {
+void pack_right(const Operand& operand, float* packed, Range panels, int64_t column, int64_t columns,
+                int64_t k, int64_t depth) {
   for (int64_t d = 0; d < depth;) {
     const int64_t slab = imin(Operand::kSlab, depth - d);
     for (int64_t p = panels.begin; p < panels.end; ++p) {
@@ -118,7 +119,8 @@ void put_tile(const Epilogue& epilogue, const float* tile, int rows, int64_t i, 
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
       for (int v = 0; v < kTileVectors; ++v) {
-        put<kAdd, kFinish>(epilogue, AllLanes{}, load(tile + r * kTileCols + v * kLanes), i + r, j + v * kLanes);
+        put<kAdd, kFinish>(epilogue, AllLanes{}, load(tile + r * kTileCols + v * kLanes), i + r,
+                           j + v * kLanes);
       }
     }
     return;
@@ -132,12 +134,14 @@ void put_tile(const Epilogue& epilogue, const float* tile, int rows, int64_t i, 
   }
 }
 
-// What to do with sums: add what C holds (there were earlier blocks), apply the epilogue (this is the last one).
+// What to do with sums: add what C holds (there were earlier blocks), apply the epilogue (this is the last
+// one).
 struct Sums {
   bool add, finish;
 };
 
-// One tile: multiply and put away. The cache lines of C are asked for before the multiplication needs the time.
+// One tile: multiply and put away. The cache lines of C are asked for before the multiplication needs the
+// time.
 template <class Epilogue>
 void multiply_tile(const Epilogue& epilogue, const float* left, const float* right, int64_t depth, int rows,
                    int64_t i, int64_t j, int64_t columns, Sums sums) {
@@ -156,8 +160,8 @@ void multiply_tile(const Epilogue& epilogue, const float* left, const float* rig
   }
 }
 
-// A rectangle of C measured in tiles: rows of kTileRows, panels of kTileCols, inside a block whose first element
-// is (row, column) and which ends at (row_end, column_end).
+// A rectangle of C measured in tiles: rows of kTileRows, panels of kTileCols, inside a block whose first
+// element is (row, column) and which ends at (row_end, column_end).
 struct Block {
   Range tiles, panels;
   int64_t row, row_end, column, column_end;
@@ -177,8 +181,8 @@ void multiply_block(const Epilogue& epilogue, const float* left, const float* ri
     const int64_t t1 = imin(b.tiles.end, t0 + resident);
     for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
       for (int64_t t = t0; t < t1; ++t) {
-        multiply_tile(epilogue, left + t * kTileRows * depth, right + p * kTileCols * depth, depth, b.rows_of(t),
-                      b.tile_row(t), b.panel_column(p), b.columns_of(p), sums);
+        multiply_tile(epilogue, left + t * kTileRows * depth, right + p * kTileCols * depth, depth,
+                      b.rows_of(t), b.tile_row(t), b.panel_column(p), b.columns_of(p), sums);
       }
     }
   }
@@ -186,8 +190,8 @@ void multiply_block(const Epilogue& epilogue, const float* left, const float* ri
 
 // The same with the right operand packed here, panel by panel into `panel`, and its next panel prefetched.
 template <class Right, class Epilogue>
-void multiply_streamed(const Epilogue& epilogue, const float* left, const Right& operand, float* panel, int64_t k,
-                       int64_t depth, const Block& b, Sums sums) {
+void multiply_streamed(const Epilogue& epilogue, const float* left, const Right& operand, float* panel,
+                       int64_t k, int64_t depth, const Block& b, Sums sums) {
   const int64_t tiles = b.tiles.end - b.tiles.begin;
   for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
     pack_right_panel(operand, panel, b.panel_column(p), b.columns_of(p), k, 0, depth);
@@ -201,9 +205,9 @@ void multiply_streamed(const Epilogue& epilogue, const float* left, const Right&
   }
 }
 
-// The rectangle of tiles x panels that one of `workers` computes. Of the ways to lay the workers out as a grid,
-// the one whose largest rectangle is smallest; among equals the one that divides columns, because then each
-// thread reads its own part of B, the operand that is streamed.
+// The rectangle of tiles x panels that one of `workers` computes. Of the ways to lay the workers out as a
+// grid, the one whose largest rectangle is smallest; among equals the one that divides columns, because then
+// each thread reads its own part of B, the operand that is streamed.
 VIT_INLINE void divide(int64_t tiles, int64_t panels, int workers, int worker, Range* my_tiles,
                        Range* my_panels) {
   int best = 1;
@@ -221,8 +225,8 @@ VIT_INLINE void divide(int64_t tiles, int64_t panels, int workers, int worker, R
 }
 
 // The product, called by every thread of a parallel region with the same arguments. `scratch` holds
-// gemm_scratch(m, n, k) floats, 64-byte aligned. `sums` says whether C holds sums to start from and whether to
-// apply the epilogue at the end. All threads have finished with C when it returns.
+// gemm_scratch(m, n, k) floats, 64-byte aligned. `sums` says whether C holds sums to start from and whether
+// to apply the epilogue at the end. All threads have finished with C when it returns.
 template <class Left, class Right, class Epilogue>
 void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, const Epilogue& epilogue,
                float* scratch, Sums sums = {false, true}) {

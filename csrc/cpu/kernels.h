@@ -1,7 +1,7 @@
 // The table of kernels that each instruction set fills in, and the arguments they take.
 //
-// Sizes have been checked by the caller (api.cpp); rows, batch and tokens may be zero, the others not. A kernel
-// returns false only when it could not get its scratch memory, before it has written anything.
+// Sizes have been checked by the caller (api.cpp); rows, batch and tokens may be zero, the others not. A
+// kernel returns false only when it could not get its scratch memory, before it has written anything.
 #pragma once
 
 #include <stdint.h>
@@ -42,8 +42,8 @@ struct LinearForward {
 };
 
 struct LinearBackward {
-  const float *dy, *x, *weight, *bias, *scale;     // bias is read only for dscale
-  float *dx, *dweight, *dbias, *dscale;            // dbias, dscale null when not wanted
+  const float *dy, *x, *weight, *bias, *scale;  // bias is read only for dscale
+  float *dx, *dweight, *dbias, *dscale;         // dbias, dscale null when not wanted
   int64_t rows, in, out;
 };
 
@@ -75,9 +75,9 @@ struct Kernels {
 
 const Kernels& active_kernels();
 
-#define VIT_DECLARE_ISA(name)       \
-  namespace name {                  \
-  extern const Kernels kKernels;    \
+#define VIT_DECLARE_ISA(name)    \
+  namespace name {               \
+  extern const Kernels kKernels; \
   }
 #if defined(__x86_64__)
 VIT_DECLARE_ISA(baseline)

@@ -29,7 +29,9 @@ VIT_INLINE void for_row(int64_t width, Body body) {
   for (; j + kLanes <= width; j += kLanes) body(AllLanes{}, j, 0);
   if (j < width) body(FirstLanes{static_cast<int>(width - j)}, j, 0);
 }
-VIT_INLINE float total(const Vec (&part)[kVectors]) { return sum_lanes((part[0] + part[1]) + (part[2] + part[3])); }
+VIT_INLINE float total(const Vec (&part)[kVectors]) {
+  return sum_lanes((part[0] + part[1]) + (part[2] + part[3]));
+}
 
 template <bool kResidual>
 bool forward(const LayerNormForward& a) {
@@ -96,7 +98,8 @@ void backward_rows(const LayerNormBackward& a, Range rows, float* dgamma, float*
     const float mean = a.mean[row], rstd = a.rstd[row];
     Vec sum_g[kVectors] = {}, sum_gn[kVectors] = {};
     for_row(a.width, [&](auto lanes, int64_t j, int v) {
-      const Vec d = lanes.load(dy + j), n = (lanes.load(x + j) - mean) * rstd, g = d * lanes.load(a.gamma + j);
+      const Vec d = lanes.load(dy + j), n = (lanes.load(x + j) - mean) * rstd,
+                g = d * lanes.load(a.gamma + j);
       sum_g[v] += g;
       sum_gn[v] += g * n;
       lanes.store(dgamma + j, lanes.load(dgamma + j) + d * n);
@@ -131,7 +134,7 @@ bool layer_norm_backward(const LayerNormBackward& a) {
       float* const dbeta = dgamma + width;
       a.dsum ? backward_rows<true>(a, rows, dgamma, dbeta) : backward_rows<false>(a, rows, dgamma, dbeta);
     }
-sum_columns_team(parts, chunks, a.width, stride, a.dgamma, false);
+    sum_columns_team(parts, chunks, a.width, stride, a.dgamma, false);
     sum_columns_team(parts + width, chunks, a.width, stride, a.dbeta, false);
   }
   return true;

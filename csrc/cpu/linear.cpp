@@ -1,8 +1,8 @@
 // linear: y = residual + scale * (x w^T + bias) and its gradients.
 //
-// Fused because in a transformer block every linear layer is followed by a bias, and two of the four by LayerScale
-// and the residual sum as well: done in the epilogue of the product they cost no pass over memory. A missing
-// operand is a template parameter, not a test.
+// Fused because in a transformer block every linear layer is followed by a bias, and two of the four by
+// LayerScale and the residual sum as well: done in the epilogue of the product they cost no pass over memory.
+// A missing operand is a template parameter, not a test.
 #include "column_sum.h"
 #include "epilogues.h"
 #include "gemm.h"
@@ -19,7 +19,7 @@ bool forward(const LinearForward& a) {
   if (!scratch.data()) return false;
   const DepthInner<Same> x{a.x, a.in, {}}, weight{a.weight, a.in, {}};
   const LinearEpilogue<kBias, kScale, kResidual> epilogue{a.y, a.out, a.bias, a.scale, a.residual};
-#pragma omp parallel num_threads(threads_for(a.rows * a.in * a.out))
+#pragma omp parallel num_threads(threads_for(a.rows* a.in* a.out))
   gemm_team(a.rows, a.out, a.in, x, weight, epilogue, scratch.data());
   return true;
 }
@@ -60,7 +60,8 @@ float scale_row(const float* w, float* g, float factor, int64_t n) {
 }
 
 // With G = dy^T x and s = the column sums of dy:
-//   dx = (dy * scale) w       dw_j = scale_j G_j       db_j = scale_j s_j       dscale_j = w_j . G_j + b_j s_j
+//   dx = (dy * scale) w       dw_j = scale_j G_j       db_j = scale_j s_j       dscale_j = w_j . G_j + b_j
+//   s_j
 // so one product gives both the gradient of the weight and that of the scale, and y is not needed.
 template <class WeightFunction>
 void backward_team(const LinearBackward& a, WeightFunction scaled, float* sums, float* scratch) {
@@ -95,8 +96,7 @@ bool linear_backward(const LinearBackward& a) {
     }
     return true;
   }
-  const int64_t product =
-      imax(gemm_scratch(a.rows, a.in, a.out), gemm_scratch(a.out, a.in, a.rows));
+  const int64_t product = imax(gemm_scratch(a.rows, a.in, a.out), gemm_scratch(a.out, a.in, a.rows));
   Scratch scratch(Scratch::padded(static_cast<size_t>(a.out)) + static_cast<size_t>(product));
   if (!scratch.data()) return false;
   float* const sums = scratch.take(static_cast<size_t>(a.out));

@@ -48,7 +48,8 @@ struct DepthInner {
   int64_t stride;
   Function function;
 
-  // Elements of the summation to pack in one go before turning to the next panel: all, as they are neighbours.
+  // Elements of the summation to pack in one go before turning to the next panel: all, as they are
+  // neighbours.
   static constexpr int64_t kSlab = INT64_MAX;
 
   // Packs rows i .. i + count (count <= kWidth) at k .. k + depth; rows from count on become zero.
@@ -73,27 +74,29 @@ struct DepthInner {
   }
 
  private:
+  // A panel narrower than a register is written with stores that run into the row after, which comes next;
+  // only the last row of the panel must not, for another thread may own what follows.
   template <int kWidth, class Rows>
   void strip(float* to, const float* from, Rows rows, int64_t depth) const {
+    constexpr int kCut = kWidth < kLanes ? 1 : 0;
     int64_t k = 0;
-    for (; k + kLanes < depth; k += kLanes) {
-      block<kWidth>(to + k * kWidth, from + k, rows, FixedRows<kLanes>{}, AllLanes{}, kLanes);
+    for (; k + kLanes <= depth; k += kLanes) {
+      const int whole = k + kLanes < depth ? kLanes : kLanes - kCut;
+      block<kWidth>(to + k * kWidth, from + k, rows, FixedRows<kLanes>{}, AllLanes{}, whole);
     }
-    const int rest = static_cast<int>(depth - k);
-    // A panel narrower than a register is written with stores that run into the row after, which comes next; only
-    // the last row of the panel must not, for another thread may own what follows.
-    block<kWidth>(to + k * kWidth, from + k, rows, SomeRows{rest}, FirstLanes{rest},
-                  kWidth < kLanes ? rest - 1 : rest);
+    if (k < depth) {
+      const int rest = static_cast<int>(depth - k);
+      block<kWidth>(to + k * kWidth, from + k, rows, SomeRows{rest}, FirstLanes{rest}, rest - kCut);
+    }
   }
 
   // Transposes rows x steps elements; the first `whole` steps are written as whole registers.
   template <int kWidth, class Rows, class Steps, class Lanes>
   void block(float* to, const float* from, Rows rows, Steps steps, Lanes lanes, int whole) const {
-    Vec v[kLanes] = {};
+    Vec v[kLanes];
 #pragma GCC unroll 16
-    for (int r = 0; r < kLanes; ++r) {
-      if (r < rows.count) v[r] = function(lanes.load(from + r * stride), 0);
-    }
+    for (int r = 0; r < kLanes; ++r)
+      v[r] = r < rows.count ? function(lanes.load(from + r * stride), 0) : Vec{};
     transpose(v);
 #pragma GCC unroll 16
     for (int k = 0; k < kLanes; ++k) {
@@ -137,7 +140,8 @@ struct DepthOuter {
  private:
   template <int kWidth, int kOut, class Lanes>
   void strip(float* to, const float* from, Lanes lanes, int64_t k, int64_t depth) const {
-    for (int64_t d = 0; d + 1 < depth; ++d) store(to + d * kWidth, function(lanes.load(from + d * stride), k + d));
+    for (int64_t d = 0; d + 1 < depth; ++d)
+      store(to + d * kWidth, function(lanes.load(from + d * stride), k + d));
     const int64_t last = depth - 1;
     store_first(to + last * kWidth, function(lanes.load(from + last * stride), k + last), kOut);
   }

@@ -18,7 +18,8 @@
 namespace vit {
 namespace {
 
-// --- instruction sets ---------------------------------------------------------------------------------------
+// --- instruction sets
+// ---------------------------------------------------------------------------------------
 
 std::vector<const Kernels*> usable_kernels() {
   std::vector<const Kernels*> list;
@@ -49,7 +50,8 @@ struct Isa {
     for (const Kernels* k : usable) names += (names.empty() ? "" : ",") + std::string(k->isa);
     const char* const wanted = getenv("VIT_KERNELS_ISA");
     if (wanted && *wanted && !select(wanted)) {
-      error = "VIT_KERNELS_ISA=" + std::string(wanted) + " is not available on this machine; use one of: " + names;
+      error = "VIT_KERNELS_ISA=" + std::string(wanted) +
+              " is not available on this machine; use one of: " + names;
     }
   }
   bool select(const char* name) {
@@ -67,7 +69,8 @@ Isa& isa() {
   return instance;
 }
 
-// --- threads ------------------------------------------------------------------------------------------------
+// --- threads
+// ------------------------------------------------------------------------------------------------
 
 int default_threads() {
   const char* const wanted = getenv("OMP_NUM_THREADS");
@@ -85,14 +88,16 @@ std::atomic<int>& thread_count() {
 // Multiply-adds below which waking a thread costs more than it gives: some 5 microseconds of one core.
 constexpr int64_t kWorkPerThread = 256 * 1024;
 
-// --- fork ---------------------------------------------------------------------------------------------------
+// --- fork
+// ---------------------------------------------------------------------------------------------------
 
 std::atomic<bool> g_forked{false};
 __attribute__((constructor)) void watch_forks() {
   pthread_atfork(nullptr, nullptr, [] { g_forked = true; });
 }
 
-// --- scratch ------------------------------------------------------------------------------------------------
+// --- scratch
+// ------------------------------------------------------------------------------------------------
 
 // What is kept between calls is at most kKeptBlocks blocks, none larger than kKeptBytes.
 constexpr size_t kKeptBlocks = 4;
@@ -199,7 +204,7 @@ extern "C" {
 const char* vit_cpu_version(void) { return VIT_KERNELS_VERSION; }
 const char* vit_cpu_isa(void) { return vit::active_kernels().isa; }
 const char* vit_cpu_isa_list(void) { return vit::isa().names.c_str(); }
-int vit_cpu_set_isa(const char* isa) { return isa && vit::isa().select(isa) ? VIT_OK : VIT_ERROR_SHAPE; }
+int vit_cpu_set_isa(const char* isa) { return isa && vit::isa().select(isa) ? VIT_OK : VIT_ERROR_ISA; }
 const char* vit_cpu_error(void) { return vit::isa().error.c_str(); }
 int vit_cpu_threads(void) { return vit::threads(); }
 void vit_cpu_set_threads(int threads) { vit::set_threads(threads); }

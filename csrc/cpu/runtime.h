@@ -34,11 +34,12 @@ size_t scratch_bytes();
 int threads();
 void set_threads(int count);
 
-// Threads worth waking for this much work (in fused multiply-adds or elements touched): one below a floor that
-// costs less than the wake-up. Results never depend on the answer.
+// Threads worth waking for this much work (in fused multiply-adds or elements touched): one below a floor
+// that costs less than the wake-up. Results never depend on the answer.
 int threads_for(int64_t work);
 
-// True in a child of fork(): OpenMP's worker threads exist only in the parent, so a kernel would wait for ever.
+// True in a child of fork(): OpenMP's worker threads exist only in the parent, so a kernel would wait for
+// ever.
 bool forked();
 
 }  // namespace vit

@@ -1,11 +1,11 @@
 // The vector type every kernel is written in, and the few operations GCC's vector extensions lack.
 //
-// A `Vec` is one hardware register of fp32 lanes: 16 with AVX-512, 8 with AVX2, 4 with SSE2 or NEON. Arithmetic
-// is the ordinary operators; `a * b + c` becomes one fused multiply-add where the instruction set has it, because
-// every kernel source is compiled with -ffp-contract=fast. Nothing here may be seen by code of another
-// instruction set, so everything lives in a namespace named after it (VIT_ISA, given on the command line), is
-// `static inline`, and no standard C++ header is included: an inline std:: function compiled with AVX-512 flags
-// could otherwise be the copy the linker keeps for everybody.
+// A `Vec` is one hardware register of fp32 lanes: 16 with AVX-512, 8 with AVX2, 4 with SSE2 or NEON.
+// Arithmetic is the ordinary operators; `a * b + c` becomes one fused multiply-add where the instruction set
+// has it, because every kernel source is compiled with -ffp-contract=fast. Nothing here may be seen by code
+// of another instruction set, so everything lives in a namespace named after it (VIT_ISA, given on the
+// command line), is `static inline`, and no standard C++ header is included: an inline std:: function
+// compiled with AVX-512 flags could otherwise be the copy the linker keeps for everybody.
 #pragma once
 
 #include <stdint.h>
@@ -75,8 +75,8 @@ VIT_INLINE void store_first(float* p, Vec v, int n) {
 #endif
 }
 
-// How a kernel touches memory: a whole register, or its first n lanes at the edge of a matrix. Kernels take one
-// of these as a template parameter, so the inner loops carry no test for the edge.
+// How a kernel touches memory: a whole register, or its first n lanes at the edge of a matrix. Kernels take
+// one of these as a template parameter, so the inner loops carry no test for the edge.
 struct AllLanes {
   Vec load(const float* p) const { return VIT_ISA::load(p); }
   void store(float* p, Vec v) const { VIT_ISA::store(p, v); }
@@ -102,8 +102,8 @@ VIT_INLINE float sum_lanes(Vec v) {
   return lane[0];
 }
 
-// Transposes a kLanes x kLanes block held in registers. Each of the log2(kLanes) rounds riffles the top half of
-// the rows into the bottom half; after all of them row i holds what was column i.
+// Transposes a kLanes x kLanes block held in registers. Each of the log2(kLanes) rounds riffles the top half
+// of the rows into the bottom half; after all of them row i holds what was column i.
 VIT_INLINE void interleave(Vec a, Vec b, Vec* low, Vec* high) {
 #if VIT_LANES == 16
   *low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);

@@ -7,9 +7,9 @@
 namespace vit {
 namespace VIT_ISA {
 
-const Kernels kKernels = {VIT_STRING(VIT_ISA), layer_norm_forward, layer_norm_backward, attention_forward,
-                          attention_backward,  linear_forward,     linear_backward,     mlp_forward,
-                          mlp_backward};
+const Kernels kKernels = {VIT_STRING(VIT_ISA), layer_norm_forward, layer_norm_backward,
+                          attention_forward,   attention_backward, linear_forward,
+                          linear_backward,     mlp_forward,        mlp_backward};
 
 }  // namespace VIT_ISA
 }  // namespace vit

@@ -1,10 +1,10 @@
 /* The public interface of libvit_cpu: plain C, no MindSpore headers.
  *
- * Every array is fp32, row-major, contiguous and need only be 4-byte aligned; outputs must not overlap inputs.
- * Leading dimensions are flattened into `rows`. A function returns VIT_OK or one of the errors below, and on an
- * error has written nothing. NaN and infinity propagate as in IEEE arithmetic. Functions may be called from
- * several threads at once. Results are the same bits for any number of threads and from run to run; different
- * instruction sets differ in rounding.
+ * Every array is fp32, row-major, contiguous and need only be 4-byte aligned; outputs must not overlap
+ * inputs. Leading dimensions are flattened into `rows`. A function returns VIT_OK or one of the errors below,
+ * and on an error has written nothing. NaN and infinity propagate as in IEEE arithmetic. Functions may be
+ * called from several threads at once. Results are the same bits for any number of threads and from run to
+ * run; different instruction sets differ in rounding.
  */
 #ifndef VIT_CPU_H_
 #define VIT_CPU_H_
@@ -24,21 +24,24 @@ enum {
   VIT_ERROR_DTYPE = 2,  /* an array is not float32 (MindSpore entry points only) */
   VIT_ERROR_SHAPE = 3,  /* a size is negative, zero where it may not be, or does not fit the others */
   VIT_ERROR_FORKED = 4, /* called in a child of fork(), where OpenMP's threads do not exist; use spawn */
-  VIT_ERROR_MEMORY = 5  /* no memory for scratch */
+  VIT_ERROR_MEMORY = 5, /* no memory for scratch */
+  VIT_ERROR_ISA = 6     /* vit_cpu_set_isa: this machine does not have that instruction set */
 };
 
 VIT_API const char* vit_cpu_version(void);
-VIT_API const char* vit_cpu_isa(void);      /* in use: "baseline", "avx2", "avx512" or "neon" */
-VIT_API const char* vit_cpu_isa_list(void); /* what this machine can run, comma separated, best last */
-VIT_API int vit_cpu_set_isa(const char* isa); /* VIT_OK, or VIT_ERROR_SHAPE for one not in the list */
-VIT_API const char* vit_cpu_error(void);    /* what is wrong with VIT_KERNELS_ISA, else "" */
-VIT_API int vit_cpu_threads(void);          /* OMP_NUM_THREADS, else the cores this process may use */
+VIT_API const char* vit_cpu_isa(void);         /* in use: "baseline", "avx2", "avx512" or "neon" */
+VIT_API const char* vit_cpu_isa_list(void);    /* what this machine can run, comma separated, best last */
+VIT_API int vit_cpu_set_isa(const char* isa);  /* VIT_OK, or VIT_ERROR_ISA for one not in the list */
+VIT_API const char* vit_cpu_error(void);       /* what is wrong with VIT_KERNELS_ISA, else "" */
+VIT_API int vit_cpu_threads(void);             /* OMP_NUM_THREADS, else the cores this process may use */
 VIT_API void vit_cpu_set_threads(int threads); /* below 1: back to the default */
-VIT_API size_t vit_cpu_scratch_bytes(void); /* scratch memory now held; see docs/cpu-kernels.md for its bound */
+VIT_API size_t
+vit_cpu_scratch_bytes(void); /* scratch memory now held; see docs/cpu-kernels.md for its bound */
 
-/* y = (x - mean) rstd gamma + beta per row of `width`; mean and rstd (rows) are kept for the backward pass. */
-VIT_API int vit_layer_norm_forward(const float* x, const float* gamma, const float* beta, float epsilon, float* y,
-                                   float* mean, float* rstd, int64_t rows, int64_t width);
+/* y = (x - mean) rstd gamma + beta per row of `width`; mean and rstd (rows) are kept for the backward pass.
+ */
+VIT_API int vit_layer_norm_forward(const float* x, const float* gamma, const float* beta, float epsilon,
+                                   float* y, float* mean, float* rstd, int64_t rows, int64_t width);
 VIT_API int vit_layer_norm_backward(const float* dy, const float* x, const float* gamma, const float* mean,
                                     const float* rstd, float* dx, float* dgamma, float* dbeta, int64_t rows,
                                     int64_t width);
@@ -47,9 +50,9 @@ VIT_API int vit_layer_norm_backward(const float* dy, const float* x, const float
 VIT_API int vit_add_layer_norm_forward(const float* x, const float* residual, const float* gamma,
                                        const float* beta, float epsilon, float* sum, float* y, float* mean,
                                        float* rstd, int64_t rows, int64_t width);
-VIT_API int vit_add_layer_norm_backward(const float* dsum, const float* dy, const float* sum, const float* gamma,
-                                        const float* mean, const float* rstd, float* dx, float* dgamma,
-                                        float* dbeta, int64_t rows, int64_t width);
+VIT_API int vit_add_layer_norm_backward(const float* dsum, const float* dy, const float* sum,
+                                        const float* gamma, const float* mean, const float* rstd, float* dx,
+                                        float* dgamma, float* dbeta, int64_t rows, int64_t width);
 
 /* out (batch, tokens, heads * head_dim) = softmax(Q K^T scale) V; qkv (batch, tokens, 3, heads, head_dim);
  * lse (batch, heads, tokens): logarithm of the sum of exponentials of each row of scores. */
@@ -72,8 +75,8 @@ VIT_API int vit_linear_backward(const float* dy, const float* x, const float* w,
 /* y (rows, out) = GELU(x w1^T + b1) w2^T + b2, w1 (hidden, in), w2 (out, hidden). `tanh` non-zero selects the
  * tanh form of GELU. h (rows, hidden) receives x w1^T + b1; null for inference, which never stores it. */
 VIT_API int vit_gelu_mlp_forward(const float* x, const float* w1, const float* b1, const float* w2,
-                                 const float* b2, float* y, float* h, int64_t rows, int64_t in, int64_t hidden,
-                                 int64_t out, int tanh);
+                                 const float* b2, float* y, float* h, int64_t rows, int64_t in,
+                                 int64_t hidden, int64_t out, int tanh);
 VIT_API int vit_gelu_mlp_backward(const float* dy, const float* x, const float* h, const float* w1,
                                   const float* w2, float* dx, float* dw1, float* db1, float* dw2, float* db2,
                                   int64_t rows, int64_t in, int64_t hidden, int64_t out, int tanh);

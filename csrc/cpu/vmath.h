@@ -61,12 +61,14 @@ VIT_INLINE Vec vexp(Vec x) {
   return scale_by_power(p, n, as_int(shifted) - as_int(broadcast(kRoundingShift)));
 }
 
-// The normal distribution: its cumulative probability (`below` x) and its density at x without the 1/sqrt(2 pi).
+// The normal distribution: its cumulative probability (`below` x) and its density at x without the 1/sqrt(2
+// pi).
 struct Normal {
   Vec below, kernel;
 };
-// P(X < -|x|) = exp(-x^2/2) * q * poly(q) with q = 1 / (1 + 0.3 |x| / sqrt 2), 2e-8 for |x| <= 14, beyond which
-// the exponential is zero in fp32. Working on the tail keeps the relative accuracy of GELU for negative x.
+// P(X < -|x|) = exp(-x^2/2) * q * poly(q) with q = 1 / (1 + 0.3 |x| / sqrt 2), 2e-8 for |x| <= 14, beyond
+// which the exponential is zero in fp32. Working on the tail keeps the relative accuracy of GELU for negative
+// x.
 VIT_INLINE Normal normal(Vec x) {
   const Vec q = 1.0f / (vabs(x) * 0.212132034f + 1.0f);
   Vec p = broadcast(-6.476108227e-2f);
@@ -97,8 +99,9 @@ struct GeluErf {
 };
 
 // The tanh form, 0.5 x (1 + tanh(u)) with u = sqrt(2/pi) (x + 0.044715 x^3), written as x * sigmoid(2u). The
-// sigmoid comes from exp(-|2u|), which cannot overflow, and its complement from the same number rather than from
-// 1 - sigmoid, which would cancel. Beyond |x| = 12 it is 0 or 1 in fp32; clamping there keeps x^2 finite.
+// sigmoid comes from exp(-|2u|), which cannot overflow, and its complement from the same number rather than
+// from 1 - sigmoid, which would cancel. Beyond |x| = 12 it is 0 or 1 in fp32; clamping there keeps x^2
+// finite.
 struct GeluTanh {
   static inline ValueAndSlope value_and_slope(Vec x) {
     const Vec c = vmin(broadcast(12.0f), vabs(x));

@@ -19,7 +19,10 @@ def tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def assert_close(got: np.ndarray, expected, tolerance: float = 5e-6, floor: float = 0.0) -> None:
-    """max |got - expected| <= tolerance * max(|expected|, floor); `floor` where terms larger than the result cancel."""
+    """max |got - expected| <= tolerance * max(|expected|, floor).
+
+    `floor` is for results that are small because larger terms cancel.
+    """
     expected = expected.detach().numpy() if isinstance(expected, torch.Tensor) else np.asarray(expected)
     assert got.shape == expected.shape
     assert np.isfinite(got).all(), "output not written, or NaN"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
-OK, ERROR_COUNT, ERROR_DTYPE, ERROR_SHAPE, ERROR_FORKED, ERROR_MEMORY = range(6)
+OK, ERROR_COUNT, ERROR_DTYPE, ERROR_SHAPE, ERROR_FORKED, ERROR_MEMORY, ERROR_ISA = range(7)
 
 
 def _library_path() -> Path:
@@ -113,7 +113,9 @@ def add_layer_norm(x, residual, gamma, beta, epsilon):
     """Returns sum, y, mean, rstd."""
     rows, width = rows_of(x)
     total, y, mean, rstd = empty(*x.shape), empty(*x.shape), empty(rows), empty(rows)
-    check("add_layer_norm_forward", x, residual, gamma, beta, float(epsilon), total, y, mean, rstd, rows, width)
+    check(
+        "add_layer_norm_forward", x, residual, gamma, beta, float(epsilon), total, y, mean, rstd, rows, width
+    )
     return total, y, mean, rstd
 
 

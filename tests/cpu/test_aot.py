@@ -1,4 +1,4 @@
-"""The entry points MindSpore calls, through ctypes: the same bits as the plain ones, and codes for what is wrong."""
+"""The entry points MindSpore calls: the same bits as the plain ones, and a code for everything wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def _call(symbol: str, inputs, outputs, dtypes=None) -> int:
         ctypes.c_int(count),
         (ctypes.c_void_p * count)(*(a.ctypes.data for a in arrays)),
         (ctypes.c_int * count)(*(a.ndim for a in arrays)),
-        (ctypes.POINTER(ctypes.c_int64) * count)(*(ctypes.cast(s, ctypes.POINTER(ctypes.c_int64)) for s in shapes)),
+        (ctypes.POINTER(ctypes.c_int64) * count)(
+            *(ctypes.cast(s, ctypes.POINTER(ctypes.c_int64)) for s in shapes)
+        ),
         (ctypes.c_char_p * count)(*names),
         None,
         None,
@@ -54,7 +56,11 @@ def test_attention(rng):
     qkv, dout, scale = random(rng, 2, 21, 3, 2, 16), random(rng, 2, 21, 32), cpu.misaligned([0.25])
     out, lse = cpu.attention(qkv, 0.25)
     _check("VitAttentionForward", [qkv, scale], [out, lse])
-    _check("VitAttentionBackward", [dout, qkv, out, lse, scale], [cpu.attention_backward(dout, qkv, out, lse, 0.25)])
+    _check(
+        "VitAttentionBackward",
+        [dout, qkv, out, lse, scale],
+        [cpu.attention_backward(dout, qkv, out, lse, 0.25)],
+    )
 
 
 @pytest.mark.parametrize("form", ["Erf", "Tanh"])
@@ -118,7 +124,9 @@ def test_wrong_shapes(rng):
     assert _call("VitLinearForwardB", inputs, [cpu.empty(4, 6)]) == cpu.ERROR_SHAPE
     assert np.isnan(y).all()
     assert _call("VitAttentionForward", [random(rng, 2, 3, 24), random(rng, 1)], [y, y]) == cpu.ERROR_SHAPE
-    assert _call("VitAttentionForward", [random(rng, 1, 2, 2, 1, 8), random(rng, 1)], [y, y]) == cpu.ERROR_SHAPE
+    assert (
+        _call("VitAttentionForward", [random(rng, 1, 2, 2, 1, 8), random(rng, 1)], [y, y]) == cpu.ERROR_SHAPE
+    )
     x, gamma = random(rng, 3, 8), random(rng, 8)
     outputs = [cpu.empty(3, 8), cpu.empty(3), cpu.empty(3)]
     assert _call("VitLayerNormForward", [x, gamma, gamma, random(rng, 2)], outputs) == cpu.ERROR_SHAPE

@@ -8,8 +8,8 @@ import pytest
 from . import _lib as cpu
 from ._compare import assert_close, assert_same_bits, random, tensor
 
-# (batch, tokens, heads, head_dim). The tokens of ViTs with 224, 256, 384 and 512 pixel images; head sizes of every
-# multiple of 8 that models use, and ones that fill no register.
+# (batch, tokens, heads, head_dim): the tokens of ViTs with 224, 256, 384 and 512 pixel images, head sizes that
+# models use, and ones that fill no register.
 SHAPES = [
     (1, 1, 1, 16),
     (3, 2, 2, 8),
@@ -36,7 +36,9 @@ def _expected(qkv, dout, scale):
 
 
 def _case(rng, batch, tokens, heads, head_dim, spread=1.0):
-    return random(rng, batch, tokens, 3, heads, head_dim, spread=spread), random(rng, batch, tokens, heads * head_dim)
+    return random(rng, batch, tokens, 3, heads, head_dim, spread=spread), random(
+        rng, batch, tokens, heads * head_dim
+    )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -66,7 +68,11 @@ def test_uniform_scores_average_the_values(isa, rng):
     qkv, _ = _case(rng, 1, 197, 2, 16)
     qkv[:, :, 0] = 0
     out, lse = cpu.attention(qkv, 0.25)
-    assert_close(out.reshape(197, 2, 16), np.broadcast_to(qkv[0, :, 2].astype(np.float64).mean(0), (197, 2, 16)), floor=1.0)
+    assert_close(
+        out.reshape(197, 2, 16),
+        np.broadcast_to(qkv[0, :, 2].astype(np.float64).mean(0), (197, 2, 16)),
+        floor=1.0,
+    )
     assert_close(lse, np.full((1, 2, 197), np.log(197.0)))
 
 

@@ -10,8 +10,15 @@ from scipy.special import erfc
 from . import _lib as cpu
 from ._compare import assert_close, assert_same_bits, random, tensor
 
-# (rows, in, hidden, out). 800 hidden columns are two slices in inference; 1100 exceeds one block of the summation.
-SHAPES = [(1, 1, 1, 1), (5, 7, 11, 3), (50, 48, 192, 48), (197, 64, 800, 33), (29, 1100, 40, 20), (300, 12, 48, 1030)]
+# (rows, in, hidden, out). 800 hidden columns are two slices in inference; 1100 exceeds one block of a sum.
+SHAPES = [
+    (1, 1, 1, 1),
+    (5, 7, 11, 3),
+    (50, 48, 192, 48),
+    (197, 64, 800, 33),
+    (29, 1100, 40, 20),
+    (300, 12, 48, 1030),
+]
 
 
 def _operands(rng, rows, width, hidden, out):
@@ -68,7 +75,9 @@ def _pointwise(x: np.ndarray, tanh: bool):
 @pytest.mark.parametrize("tanh", [False, True], ids=["erf", "tanh"])
 def test_gelu_is_exact_to_a_few_ulp(isa, tanh):
     """Over the whole range where GELU is neither 0 nor x, in the left tail relative to its own tiny size."""
-    x = np.concatenate([np.linspace(-13, 13, 40001), np.geomspace(1e-30, 1, 500), -np.geomspace(1e-30, 1, 500)])
+    x = np.concatenate(
+        [np.linspace(-13, 13, 40001), np.geomspace(1e-30, 1, 500), -np.geomspace(1e-30, 1, 500)]
+    )
     x = x.astype(np.float32)
     wide = x.astype(np.float64)
     if tanh:

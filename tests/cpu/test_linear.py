@@ -12,7 +12,16 @@ from ._compare import assert_close, assert_same_bits, random, tensor
 
 # (rows, in, out): single elements, primes, a ViT layer, and what crosses each block size of the product:
 # 1024 of the summation (also rows, in the backward pass), 2016 rows, 3072 columns.
-SHAPES = [(1, 1, 1), (1, 16, 10), (7, 13, 5), (37, 96, 31), (197, 192, 576), (50, 1031, 70), (2050, 9, 40), (3, 8, 3100)]
+SHAPES = [
+    (1, 1, 1),
+    (1, 16, 10),
+    (7, 13, 5),
+    (37, 96, 31),
+    (197, 192, 576),
+    (50, 1031, 70),
+    (2050, 9, 40),
+    (3, 8, 3100),
+]
 
 
 def _operands(rng, rows, width, out):
@@ -81,17 +90,21 @@ def test_bits_do_not_depend_on_threads_or_run(isa, rng, shape):
     results = []
     for threads in (1, 2, 3, 5, 2):
         with cpu.running_on(threads=threads):
-            results.append((cpu.linear(x, w, bias, residual, scale), *cpu.linear_backward(dy, x, w, bias, scale)))
+            results.append(
+                (cpu.linear(x, w, bias, residual, scale), *cpu.linear_backward(dy, x, w, bias, scale))
+            )
     for other in results[1:]:
         assert_same_bits(results[0], other)
 
 
 def test_a_row_does_not_depend_on_the_others(isa, rng):
-    """Each row is the same bits whether it is computed alone or in a batch: no edge tile rounds differently."""
+    """A row is the same bits alone or in a batch: no edge tile rounds differently."""
     x, w, bias, *_ = _operands(rng, 30, 50, 47)
     whole = cpu.linear(x, w, bias)
     for row in (0, 11, 12, 29):
-        assert_same_bits([cpu.linear(cpu.misaligned(x[row : row + 1]), w, bias)], [whole[row : row + 1].copy()])
+        assert_same_bits(
+            [cpu.linear(cpu.misaligned(x[row : row + 1]), w, bias)], [whole[row : row + 1].copy()]
+        )
 
 
 def test_nan_stays_in_its_row(isa, rng):

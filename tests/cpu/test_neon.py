@@ -12,7 +12,9 @@ import pytest
 _SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "test-neon.sh"
 
 
-@pytest.mark.skipif(platform.machine() == "aarch64", reason="this machine runs the NEON kernels in the other tests")
+@pytest.mark.skipif(
+    platform.machine() == "aarch64", reason="this machine runs the NEON kernels in the other tests"
+)
 @pytest.mark.skipif(
     not (shutil.which("aarch64-linux-gnu-g++") and shutil.which("qemu-aarch64")),
     reason="needs g++-aarch64-linux-gnu and qemu-user",

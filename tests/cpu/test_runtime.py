@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,11 @@ def _python(code: str, **environment: str) -> str:
         prelude += f"lib.vit_cpu_{name}.restype = ctypes.c_char_p\n"
     keep = {k: v for k, v in os.environ.items() if k not in ("VIT_KERNELS_ISA", "OMP_NUM_THREADS")}
     done = subprocess.run(
-        [sys.executable, "-c", prelude + code], env={**keep, **environment}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", prelude + code],
+        env={**keep, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -39,7 +44,8 @@ def test_instruction_sets_match_the_machine():
     if platform.machine() == "aarch64":
         assert cpu.ISAS == ["neon"]
         return
-    flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags")).split()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next(line for line in lines if line.startswith("flags")).split()
     assert cpu.ISAS[0] == "baseline"
     assert ("avx2" in cpu.ISAS) == ("avx2" in flags and "fma" in flags)
     assert ("avx512" in cpu.ISAS) == {"avx512f", "avx512bw", "avx512dq", "avx512vl"}.issubset(flags)
@@ -51,7 +57,9 @@ def test_the_best_instruction_set_is_the_default():
 
 @pytest.mark.parametrize("isa", cpu.ISAS)
 def test_environment_forces_an_instruction_set(isa):
-    out = _python("print(lib.vit_cpu_isa().decode(), repr(lib.vit_cpu_error().decode()))", VIT_KERNELS_ISA=isa)
+    out = _python(
+        "print(lib.vit_cpu_isa().decode(), repr(lib.vit_cpu_error().decode()))", VIT_KERNELS_ISA=isa
+    )
     assert out == f"{isa} ''"
 
 
@@ -63,8 +71,8 @@ def test_environment_with_an_unknown_instruction_set_is_reported():
 
 def test_set_isa_refuses_the_unknown():
     before = cpu.lib.vit_cpu_isa()
-    assert cpu.lib.vit_cpu_set_isa(b"mmx") != cpu.OK
-    assert cpu.lib.vit_cpu_set_isa(None) != cpu.OK
+    assert cpu.lib.vit_cpu_set_isa(b"mmx") == cpu.ERROR_ISA
+    assert cpu.lib.vit_cpu_set_isa(None) == cpu.ERROR_ISA
     assert cpu.lib.vit_cpu_isa() == before
 
 
@@ -75,7 +83,9 @@ def test_threads_follow_affinity_and_environment():
     pinned = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
     assert _python(pinned + "print(lib.vit_cpu_threads())") == "1"
     assert _python("lib.vit_cpu_set_threads(3); print(lib.vit_cpu_threads())") == "3"
-    assert _python("lib.vit_cpu_set_threads(3); lib.vit_cpu_set_threads(0); print(lib.vit_cpu_threads())") == str(cores)
+    assert _python(
+        "lib.vit_cpu_set_threads(3); lib.vit_cpu_set_threads(0); print(lib.vit_cpu_threads())"
+    ) == str(cores)
 
 
 def test_scratch_is_reused_and_bounded(rng):
@@ -93,7 +103,10 @@ def test_scratch_is_reused_and_bounded(rng):
 
 def test_several_python_threads_at_once(rng):
     """ctypes releases the interpreter lock, so these calls really overlap; each must get its own answer."""
-    cases = [(random(rng, 150 + 7 * i, 64), random(rng, 100, 64), random(rng, 1, 60 + i, 3, 2, 16)) for i in range(4)]
+    cases = [
+        (random(rng, 150 + 7 * i, 64), random(rng, 100, 64), random(rng, 1, 60 + i, 3, 2, 16))
+        for i in range(4)
+    ]
     expected = [(cpu.linear(x, w), *cpu.attention(qkv, 0.25)) for x, w, qkv in cases]
     failures: list[BaseException] = []
 
@@ -116,7 +129,7 @@ def test_several_python_threads_at_once(rng):
 
 
 def test_refused_after_fork():
-    """In a forked child OpenMP's threads are gone and a parallel kernel would hang: error 4, nothing written."""
+    """A forked child has none of OpenMP's threads, so a kernel would hang: error 4, nothing written."""
     code = """
 import numpy as np
 x = np.ones((600, 256), np.float32); y = np.full((600, 256), 7, np.float32)

@@ -3,8 +3,8 @@
 //   vit_cpu_bench [model [batch [threads]]]     model: tiny, small, base (default), large; batch 8; threads 1
 //
 // With one thread the clock is the thread's CPU time, so other programs on the machine disturb little; with
-// more it is wall-clock time. Every figure is the best of several repetitions. The peak is measured in the same
-// run, before each table line, by a loop of independent multiply-adds; percentages are of that.
+// more it is wall-clock time. Every figure is the best of several repetitions. The peak is measured in the
+// same run, before each table line, by a loop of independent multiply-adds; percentages are of that.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +92,8 @@ struct Array {
 void report(const char* name, int64_t multiply_adds, const std::function<void()>& f) {
   const double top = peak(), t = best_time(f);
   const double rate = 2.0 * static_cast<double>(multiply_adds) / t;
-  printf("%-34s %9.3f ms %8.1f GFLOP/s %6.1f %% of peak\n", name, t * 1e3, rate * 1e-9, 100 * rate / (top * g_threads));
+  printf("%-34s %9.3f ms %8.1f GFLOP/s %6.1f %% of peak\n", name, t * 1e3, rate * 1e-9,
+         100 * rate / (top * g_threads));
   fflush(stdout);
 }
 void report_bytes(const char* name, int64_t floats, const std::function<void()>& f) {
@@ -105,28 +106,29 @@ void bench_linear(const char* name, int64_t m, int64_t in, int64_t out) {
   Array x(m * in), w(out * in), b(out), r(m * out), y(m * out), dx(m * in), dw(out * in), db(out);
   char line[80];
   snprintf(line, sizeof line, "%s fwd %dx%dx%d", name, int(m), int(out), int(in));
-  report(line, m * in * out, [&] {
-    vit_linear_forward(x.data(), w.data(), b.data(), r.data(), nullptr, y.data(), m, in, out);
-  });
+  report(line, m * in * out,
+         [&] { vit_linear_forward(x.data(), w.data(), b.data(), r.data(), nullptr, y.data(), m, in, out); });
   snprintf(line, sizeof line, "%s bwd", name);
   report(line, 2 * m * in * out, [&] {
-    vit_linear_backward(y.data(), x.data(), w.data(), b.data(), nullptr, dx.data(), dw.data(), db.data(), nullptr, m,
-                        in, out);
+    vit_linear_backward(y.data(), x.data(), w.data(), b.data(), nullptr, dx.data(), dw.data(), db.data(),
+                        nullptr, m, in, out);
   });
 }
 
 void bench_mlp(int64_t m, int64_t c, int64_t f) {
-  Array x(m * c), w1(f * c), b1(f), w2(c * f), b2(c), y(m * c), h(m * f), dx(m * c), dw1(f * c), db1(f), dw2(c * f),
-      db2(c);
+  Array x(m * c), w1(f * c), b1(f), w2(c * f), b2(c), y(m * c), h(m * f), dx(m * c), dw1(f * c), db1(f),
+      dw2(c * f), db2(c);
   report("mlp inference", 2 * m * c * f, [&] {
-    vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), nullptr, m, c, f, c, 0);
+    vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), nullptr, m, c, f, c,
+                         0);
   });
   report("mlp training fwd", 2 * m * c * f, [&] {
-    vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), h.data(), m, c, f, c, 0);
+    vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), h.data(), m, c, f, c,
+                         0);
   });
   report("mlp bwd", 4 * m * c * f, [&] {
-    vit_gelu_mlp_backward(y.data(), x.data(), h.data(), w1.data(), w2.data(), dx.data(), dw1.data(), db1.data(),
-                          dw2.data(), db2.data(), m, c, f, c, 0);
+    vit_gelu_mlp_backward(y.data(), x.data(), h.data(), w1.data(), w2.data(), dx.data(), dw1.data(),
+                          db1.data(), dw2.data(), db2.data(), m, c, f, c, 0);
   });
 }
 
@@ -137,24 +139,26 @@ void bench_attention(int64_t batch, int64_t tokens, int64_t heads, int64_t dim) 
     vit_attention_forward(qkv.data(), 0.125f, out.data(), lse.data(), batch, tokens, heads, dim);
   });
   report("attention bwd", 5 * pairs, [&] {
-    vit_attention_backward(dout.data(), qkv.data(), out.data(), lse.data(), 0.125f, dqkv.data(), batch, tokens, heads,
-                           dim);
+    vit_attention_backward(dout.data(), qkv.data(), out.data(), lse.data(), 0.125f, dqkv.data(), batch,
+                           tokens, heads, dim);
   });
 }
 
 void bench_layer_norm(int64_t rows, int64_t width) {
-  Array x(rows * width), r(rows * width), s(rows * width), y(rows * width), g(width), b(width), mean(rows), rstd(rows);
+  Array x(rows * width), r(rows * width), s(rows * width), y(rows * width), g(width), b(width), mean(rows),
+      rstd(rows);
   Array dx(rows * width), dg(width), db(width);
   report_bytes("layer_norm fwd", 2 * rows * width, [&] {
-    vit_layer_norm_forward(x.data(), g.data(), b.data(), 1e-6f, y.data(), mean.data(), rstd.data(), rows, width);
+    vit_layer_norm_forward(x.data(), g.data(), b.data(), 1e-6f, y.data(), mean.data(), rstd.data(), rows,
+                           width);
   });
   report_bytes("add_layer_norm fwd", 4 * rows * width, [&] {
     vit_add_layer_norm_forward(x.data(), r.data(), g.data(), b.data(), 1e-6f, s.data(), y.data(), mean.data(),
                                rstd.data(), rows, width);
   });
   report_bytes("add_layer_norm bwd", 4 * rows * width, [&] {
-    vit_add_layer_norm_backward(r.data(), y.data(), s.data(), g.data(), mean.data(), rstd.data(), dx.data(), dg.data(),
-                                db.data(), rows, width);
+    vit_add_layer_norm_backward(r.data(), y.data(), s.data(), g.data(), mean.data(), rstd.data(), dx.data(),
+                                dg.data(), db.data(), rows, width);
   });
 }
 
@@ -174,8 +178,8 @@ int main(int argc, char** argv) {
   const int64_t batch = argc > 2 ? atoi(argv[2]) : 8, tokens = 197, c = model->width, rows = batch * tokens;
   g_threads = argc > 3 ? atoi(argv[3]) : 1;
   vit_cpu_set_threads(g_threads);
-  printf("ViT-%s, batch %d, %s, %d thread(s), peak %.1f GFLOP/s per thread\n", model->name, int(batch), vit_cpu_isa(),
-         g_threads, peak() * 1e-9);
+  printf("ViT-%s, batch %d, %s, %d thread(s), peak %.1f GFLOP/s per thread\n", model->name, int(batch),
+         vit_cpu_isa(), g_threads, peak() * 1e-9);
   bench_linear("qkv", rows, c, 3 * c);
   bench_linear("proj", rows, c, c);
   bench_linear("fc1", rows, c, 4 * c);

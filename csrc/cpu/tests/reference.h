@@ -1,5 +1,5 @@
-// The operators again, in double precision and plain loops: what the kernels are compared with where there is no
-// NumPy (cross-compiled, under an emulator, with sanitizers). Nothing is shared with the kernels.
+// The operators again, in double precision and plain loops: what the kernels are compared with where there is
+// no NumPy (cross-compiled, under an emulator, with sanitizers). Nothing is shared with the kernels.
 #pragma once
 
 #include <math.h>
@@ -12,14 +12,15 @@ namespace reference {
 using Matrix = std::vector<double>;
 
 // a (m x k) b (k x n); transposed operands are stored (k x m) and (n x k).
-inline Matrix product(const Matrix& a, bool a_transposed, const Matrix& b, bool b_transposed, int64_t m, int64_t n,
-                      int64_t k) {
+inline Matrix product(const Matrix& a, bool a_transposed, const Matrix& b, bool b_transposed, int64_t m,
+                      int64_t n, int64_t k) {
   Matrix c(static_cast<size_t>(m * n));
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double sum = 0;
       for (int64_t l = 0; l < k; ++l) {
-        sum += a[size_t(a_transposed ? l * m + i : i * k + l)] * b[size_t(b_transposed ? j * k + l : l * n + j)];
+        sum +=
+            a[size_t(a_transposed ? l * m + i : i * k + l)] * b[size_t(b_transposed ? j * k + l : l * n + j)];
       }
       c[size_t(i * n + j)] = sum;
     }
@@ -48,8 +49,8 @@ inline double gelu_slope(double x, bool tanh_form) {
 struct LayerNorm {
   Matrix y, mean, rstd;
 };
-inline LayerNorm layer_norm(const Matrix& x, const Matrix& gamma, const Matrix& beta, double epsilon, int64_t rows,
-                            int64_t width) {
+inline LayerNorm layer_norm(const Matrix& x, const Matrix& gamma, const Matrix& beta, double epsilon,
+                            int64_t rows, int64_t width) {
   LayerNorm r{Matrix(x.size()), Matrix(size_t(rows)), Matrix(size_t(rows))};
   for (int64_t i = 0; i < rows; ++i) {
     const double* const row = x.data() + i * width;

@@ -1,9 +1,9 @@
 // Checks every kernel on every instruction set of this machine against reference.h, without Python:
 // for cross-compiled builds under an emulator (scripts/test-neon.sh) and for sanitizer builds.
 //
-// Arrays are allocated to the element, so AddressSanitizer sees any access beyond one, and start at an address
-// that is 4 modulo 16. Outputs are filled with NaN first. Every case runs with one and with three threads and
-// must give the same bits. Exit code 0 when all is well.
+// Arrays are allocated to the element, so AddressSanitizer sees any access beyond one, and start at an
+// address that is 4 modulo 16. Outputs are filled with NaN first. Every case runs with one and with three
+// threads and must give the same bits. Exit code 0 when all is well.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,8 +102,8 @@ void check_layer_norm(int64_t rows, int64_t width) {
 
   Array dx(rows * width), dgamma(width), dbeta(width);
   run("add_layer_norm backward", {&dx, &dgamma, &dbeta}, [&] {
-    return vit_add_layer_norm_backward(dsum.data(), dy.data(), sum.data(), gamma.data(), mean.data(), rstd.data(),
-                                       dx.data(), dgamma.data(), dbeta.data(), rows, width);
+    return vit_add_layer_norm_backward(dsum.data(), dy.data(), sum.data(), gamma.data(), mean.data(),
+                                       rstd.data(), dx.data(), dgamma.data(), dbeta.data(), rows, width);
   });
   auto gradient = reference::layer_norm_backward(dy.wide(), total, gamma.wide(), saved, rows, width);
   compare("layer_norm dgamma", dgamma, gradient.dgamma);
@@ -126,24 +126,26 @@ void check_attention(int64_t batch, int64_t tokens, int64_t heads, int64_t dim) 
     return vit_attention_forward(qkv.data(), scale, out.data(), lse.data(), batch, tokens, heads, dim);
   });
   run("attention backward", {&dqkv}, [&] {
-    return vit_attention_backward(dout.data(), qkv.data(), out.data(), lse.data(), scale, dqkv.data(), batch, tokens,
-                                  heads, dim);
+    return vit_attention_backward(dout.data(), qkv.data(), out.data(), lse.data(), scale, dqkv.data(), batch,
+                                  tokens, heads, dim);
   });
-  const auto expected = reference::attention(qkv.wide(), dout.wide(), double(scale), batch, tokens, heads, dim);
+  const auto expected =
+      reference::attention(qkv.wide(), dout.wide(), double(scale), batch, tokens, heads, dim);
   compare("attention out", out, expected.out);
   compare("attention lse", lse, expected.lse);
   compare("attention dqkv", dqkv, expected.dqkv);
 }
 
-void check_linear(int64_t rows, int64_t in, int64_t out, bool with_bias, bool with_residual, bool with_scale) {
+void check_linear(int64_t rows, int64_t in, int64_t out, bool with_bias, bool with_residual,
+                  bool with_scale) {
   const Array x = Array::random(rows * in), w = Array::random(out * in), b = Array::random(out);
   const Array residual = Array::random(rows * out), s = Array::random(out), dy = Array::random(rows * out);
   const float* const bias = with_bias ? b.data() : nullptr;
   const float* const scale = with_scale ? s.data() : nullptr;
   Array y(rows * out), dx(rows * in), dw(out * in), db(out), ds(out);
   run("linear forward", {&y}, [&] {
-    return vit_linear_forward(x.data(), w.data(), bias, with_residual ? residual.data() : nullptr, scale, y.data(),
-                              rows, in, out);
+    return vit_linear_forward(x.data(), w.data(), bias, with_residual ? residual.data() : nullptr, scale,
+                              y.data(), rows, in, out);
   });
   Matrix expected = reference::product(x.wide(), false, w.wide(), true, rows, out, in);
   for (int64_t i = 0; i < rows * out; ++i) {
@@ -180,12 +182,12 @@ void check_mlp(int64_t rows, int64_t in, int64_t hidden, int64_t out, bool tanh_
   const Array w2 = Array::random(out * hidden, 1 / sqrt(double(hidden))), b2 = Array::random(out);
   Array y(rows * out), h(rows * hidden), y_inference(rows * out);
   run("gelu_mlp forward", {&y, &h}, [&] {
-    return vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), h.data(), rows, in,
-                                hidden, out, tanh_form);
+    return vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y.data(), h.data(),
+                                rows, in, hidden, out, tanh_form);
   });
   run("gelu_mlp inference", {&y_inference}, [&] {
-    return vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y_inference.data(), nullptr,
-                                rows, in, hidden, out, tanh_form);
+    return vit_gelu_mlp_forward(x.data(), w1.data(), b1.data(), w2.data(), b2.data(), y_inference.data(),
+                                nullptr, rows, in, hidden, out, tanh_form);
   });
   Matrix pre = reference::product(x.wide(), false, w1.wide(), true, rows, hidden, in), active(pre.size());
   for (size_t i = 0; i < pre.size(); ++i) {
@@ -225,7 +227,8 @@ void check_all() {
   check_attention(1, 40, 1, 128);
   check_attention(0, 9, 1, 8);
 
-  for (int variant = 0; variant < 8; ++variant) check_linear(29, 45, 37, variant & 1, variant & 2, variant & 4);
+  for (int variant = 0; variant < 8; ++variant)
+    check_linear(29, 45, 37, variant & 1, variant & 2, variant & 4);
   check_linear(1, 1, 1, true, true, true);
   check_linear(100, 1030, 65, true, false, false);  // two blocks of the summation
   check_linear(2020, 5, 9, true, false, true);      // two blocks of rows
