@@ -208,20 +208,21 @@ void multiply_streamed(const Epilogue& epilogue, const float* left, const Right&
 // The rectangle of tiles x panels that one of `workers` computes. Of the ways to lay the workers out as a
 // grid, the one whose largest rectangle is smallest; among equals the one that divides columns, because then
 // each thread reads its own part of B, the operand that is streamed.
-VIT_INLINE void divide(int64_t tiles, int64_t panels, int workers, int worker, Range* my_tiles,
-                       Range* my_panels) {
+// Returns whether rows are undivided, which is the same answer for all workers.
+VIT_INLINE bool divide(int64_t tiles, int64_t panels, int workers, int worker, Block* block) {
   int best = 1;
-  int64_t best_size = -1;
-  for (int down = 1; down <= workers; ++down) {
+  int64_t best_size = tiles * ceil_div(panels, workers);
+  for (int down = 2; down <= workers; ++down) {
     if (workers % down != 0) continue;
     const int64_t size = ceil_div(tiles, down) * ceil_div(panels, workers / down);
-    if (best_size < 0 || size < best_size) {
+    if (size < best_size) {
       best = down;
       best_size = size;
     }
   }
-  *my_tiles = share(tiles, best, worker % best);
-  *my_panels = share(panels, workers / best, worker / best);
+  block->tiles = share(tiles, best, worker % best);
+  block->panels = share(panels, workers / best, worker / best);
+  return best == 1;
 }
 
 // The product, called by every thread of a parallel region with the same arguments. `scratch` holds
@@ -239,8 +240,7 @@ void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, c
     for (int64_t row = 0; row < m; row += kMaxRows) {
       const int64_t rows = imin(kMaxRows, m - row), tiles = ceil_div(rows, kTileRows);
       Block block{{0, 0}, {0, 0}, row, row + rows, column, column + columns};
-      divide(tiles, panels, workers, worker, &block.tiles, &block.panels);
-      const bool own_panels = block.tiles.end - block.tiles.begin == tiles;
+      const bool own_panels = divide(tiles, panels, workers, worker, &block);
       const bool streamed = own_panels && left_floats(rows, depth_step) <= kStreamedFloats;
       for (int64_t kk = 0; kk < k; kk += depth_step) {
         const int64_t depth = imin(depth_step, k - kk);

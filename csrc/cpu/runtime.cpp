@@ -105,13 +105,14 @@ constexpr size_t kKeptBytes = size_t{128} << 20;
 constexpr size_t kHugePage = size_t{2} << 20;
 
 struct Block {
-  float* data;
-  size_t bytes;
-  bool busy;
+  float* data = nullptr;
+  size_t bytes = 0;
+  bool busy = false;
 };
+constexpr int kMaxBlocks = 256;  // calls that may overlap in time; one more is told there is no memory
 struct Pool {
   std::mutex mutex;
-  std::vector<Block> blocks;  // a slot keeps its index while busy; freed slots have data == nullptr
+  Block blocks[kMaxBlocks];
 };
 Pool& pool() {
   static Pool* const instance = new Pool;  // never destroyed: a call may outlive static destructors
@@ -145,30 +146,24 @@ Scratch::Scratch(size_t floats) : data_(nullptr), slot_(-1) {
   const size_t bytes = padded(floats > 0 ? floats : 1) * sizeof(float);
   Pool& p = pool();
   const std::lock_guard<std::mutex> lock(p.mutex);
-  // The smallest free block that is large enough, else any free slot, else a new one.
-  int best = -1, spare = -1;
-  for (size_t i = 0; i < p.blocks.size(); ++i) {
-    const Block& b = p.blocks[i];
-    if (b.busy) continue;
-    if (b.bytes >= bytes && (best < 0 || b.bytes < p.blocks[static_cast<size_t>(best)].bytes)) {
-      best = static_cast<int>(i);
-    }
-    if (spare < 0 || b.bytes > p.blocks[static_cast<size_t>(spare)].bytes) spare = static_cast<int>(i);
+  // The smallest idle block that is large enough, else the largest idle one, to be replaced. Slots without a
+  // block count as idle blocks of size zero.
+  int best = -1;
+  for (int i = 0; i < kMaxBlocks; ++i) {
+    if (p.blocks[i].busy) continue;
+    const size_t size = p.blocks[i].bytes, best_size = best < 0 ? 0 : p.blocks[best].bytes;
+    const bool better =
+        size >= bytes ? best_size < bytes || size < best_size : best_size < bytes && size > best_size;
+    if (best < 0 || better) best = i;
   }
-  if (best < 0) {
-    if (spare < 0) {
-      if (p.blocks.size() == p.blocks.capacity()) p.blocks.reserve(p.blocks.size() + 16);
-      p.blocks.push_back({nullptr, 0, false});
-      spare = static_cast<int>(p.blocks.size()) - 1;
-    }
-    best = spare;
-    Block& b = p.blocks[static_cast<size_t>(best)];
+  if (best < 0) return;
+  Block& b = p.blocks[best];
+  if (b.bytes < bytes) {
     free(b.data);
     b.data = allocate(bytes);
     b.bytes = b.data ? bytes : 0;
     if (!b.data) return;
   }
-  Block& b = p.blocks[static_cast<size_t>(best)];
   b.busy = true;
   data_ = b.data;
   slot_ = best;
@@ -178,7 +173,7 @@ Scratch::~Scratch() {
   if (slot_ < 0) return;
   Pool& p = pool();
   const std::lock_guard<std::mutex> lock(p.mutex);
-  Block& mine = p.blocks[static_cast<size_t>(slot_)];
+  Block& mine = p.blocks[slot_];
   mine.busy = false;
   size_t kept = 0;
   for (const Block& b : p.blocks) kept += !b.busy && b.data != nullptr;

@@ -8,8 +8,8 @@ import pytest
 from . import _lib as cpu
 from ._compare import assert_close, assert_same_bits, random, tensor
 
-# (batch, tokens, heads, head_dim): the tokens of ViTs with 224, 256, 384 and 512 pixel images, head sizes that
-# models use, and ones that fill no register.
+# (batch, tokens, heads, head_dim): the tokens of ViTs with 224, 256, 384 and 512 pixel images, head sizes
+# that models use, and ones that fill no register.
 SHAPES = [
     (1, 1, 1, 16),
     (3, 2, 2, 8),
