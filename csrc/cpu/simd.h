@@ -62,7 +62,7 @@ VIT_INLINE Vec load_first(const float* p, int n) {
 #else
   if (n == kLanes) return load(p);
   Vec v = {};
-  for (int i = 0; i < n; ++i) v[i] = p[i];
+  for (int i = 0; i < kLanes && i < n; ++i) v[i] = p[i];
   return v;
 #endif
 }
@@ -71,7 +71,7 @@ VIT_INLINE void store_first(float* p, Vec v, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
 #else
   if (n == kLanes) return store(p, v);
-  for (int i = 0; i < n; ++i) p[i] = v[i];
+  for (int i = 0; i < kLanes && i < n; ++i) p[i] = v[i];
 #endif
 }
 
@@ -104,18 +104,24 @@ VIT_INLINE float sum_lanes(Vec v) {
 
 // Transposes a kLanes x kLanes block held in registers. Each of the log2(kLanes) rounds riffles the top half
 // of the rows into the bottom half; after all of them row i holds what was column i.
+#if defined(__clang__)
+#define VIT_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else  // GCC has had this form for long, the other only since version 12
+#define VIT_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IVec{__VA_ARGS__})
+#endif
 VIT_INLINE void interleave(Vec a, Vec b, Vec* low, Vec* high) {
 #if VIT_LANES == 16
-  *low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  *high = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  *low = VIT_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  *high = VIT_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif VIT_LANES == 8
-  *low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-  *high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  *low = VIT_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  *high = VIT_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-  *low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  *high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  *low = VIT_SHUFFLE(a, b, 0, 4, 1, 5);
+  *high = VIT_SHUFFLE(a, b, 2, 6, 3, 7);
 #endif
 }
+#undef VIT_SHUFFLE
 VIT_INLINE void transpose(Vec (&row)[kLanes]) {
 #pragma GCC unroll 4
   for (int round = 1; round < kLanes; round *= 2) {
