@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,9 +73,30 @@ Isa& isa() {
 // --- threads
 // ------------------------------------------------------------------------------------------------
 
+// A variable of the environment the process was started with. Importing MindSpore sets OMP_NUM_THREADS=1 for
+// the libraries it brings along; that is not something the user asked for, and getenv cannot tell.
+std::string started_with(const char* name) {
+  FILE* const file = fopen("/proc/self/environ", "rb");
+  if (!file) {
+    const char* const value = getenv(name);
+    return value ? value : "";
+  }
+  const std::string prefix = std::string(name) + "=";
+  std::string entry, value;
+  for (int c; (c = getc(file)) != EOF;) {
+    if (c != 0) {
+      entry += static_cast<char>(c);
+      continue;
+    }
+    if (entry.compare(0, prefix.size(), prefix) == 0) value = entry.substr(prefix.size());
+    entry.clear();
+  }
+  fclose(file);
+  return value;
+}
+
 int default_threads() {
-  const char* const wanted = getenv("OMP_NUM_THREADS");
-  const int asked = wanted ? atoi(wanted) : 0;
+  const int asked = atoi(started_with("OMP_NUM_THREADS").c_str());
   if (asked > 0) return asked;
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);

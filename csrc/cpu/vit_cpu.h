@@ -33,7 +33,7 @@ VIT_API const char* vit_cpu_isa(void);         /* in use: "baseline", "avx2", "a
 VIT_API const char* vit_cpu_isa_list(void);    /* what this machine can run, comma separated, best last */
 VIT_API int vit_cpu_set_isa(const char* isa);  /* VIT_OK, or VIT_ERROR_ISA for one not in the list */
 VIT_API const char* vit_cpu_error(void);       /* what is wrong with VIT_KERNELS_ISA, else "" */
-VIT_API int vit_cpu_threads(void);             /* OMP_NUM_THREADS, else the cores this process may use */
+VIT_API int vit_cpu_threads(void);             /* OMP_NUM_THREADS at start, else the cores it may use */
 VIT_API void vit_cpu_set_threads(int threads); /* below 1: back to the default */
 VIT_API size_t
 vit_cpu_scratch_bytes(void); /* scratch memory now held; see docs/cpu-kernels.md for its bound */

@@ -88,6 +88,13 @@ def test_threads_follow_affinity_and_environment():
     ) == str(cores)
 
 
+def test_threads_ignore_what_mindspore_puts_in_the_environment():
+    """`import mindspore` calls setenv("OMP_NUM_THREADS", "1"): only what the process was started with counts."""
+    code = 'ctypes.CDLL(None).setenv(b"OMP_NUM_THREADS", b"1", 1); print(lib.vit_cpu_threads())'
+    assert _python(code) == str(len(os.sched_getaffinity(0)))
+    assert _python(code, OMP_NUM_THREADS="3") == "3"
+
+
 def test_scratch_is_reused_and_bounded(rng):
     """The second call of the same size allocates nothing; a hundred different sizes do not add up."""
     x, w = random(rng, 300, 200), random(rng, 400, 200)
