@@ -20,12 +20,12 @@ if [[ $source == */op_host/* ]]; then
   for major in 8 9; do
     for compiler in "${CXX:-g++}" clang++; do
       command -v "$compiler" >/dev/null || continue
-      run "$compiler" "${common[@]}" -DVIT_CANN_MAJOR=$major -I "$here/host" "$source"
+      run "$compiler" "${common[@]}" -DVIT_CANN_MAJOR=$major -I "$here/host" -I "$here/.." "$source"
     done
   done
   exit $status
 fi
-device=(-D__NPU_ARCH__=2201 -Wdouble-promotion -Wno-unknown-pragmas -I "$here/include")
+device=(-D__NPU_ARCH__=2201 -Wdouble-promotion -Wno-unknown-pragmas -I "$here/include" -I "$here/..")
 for half in CUBE VEC; do
   for major in 8 9; do
     defines=(-D__DAV_C220_${half}__ -DVIT_CANN_MAJOR=$major)
