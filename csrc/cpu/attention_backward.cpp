@@ -22,21 +22,21 @@ constexpr int64_t kKeys = 288;
 
 // A thread's scratch, cut into pieces.
 enum Piece {
-  kK,
-  kV,         // left panels of K and V, over head_dim
+  kK,         // left panels of K, over head_dim
+  kV,         // left panels of V, over head_dim
   kKColumns,  // left panels of K^T, over keys
-  kQ,
-  kDout,  // right panels of Q^T scale log2(e) and dout^T, over head_dim
-  kQRows,
-  kDoutRows,  // right panels of Q and dout, over queries
-  kP,
-  kDs,  // probabilities and their gradient: per query panel, keys x width
-  kDq,
-  kDqPart,  // dQ^T so far and one block's part: per query panel, head_dim x width
-  kLeft,    // one left panel of P^T or dS^T, over queries
-  kLse,
-  kDelta,
-  kScale,  // per query; kScale repeats `scale`
+  kQ,         // right panels of Q^T scale log2(e), over head_dim
+  kDout,      // right panels of dout^T, over head_dim
+  kQRows,     // right panels of Q, over queries
+  kDoutRows,  // right panels of dout, over queries
+  kP,         // probabilities: per query panel, keys x width
+  kDs,        // their gradient, in the same layout
+  kDq,        // dQ^T so far: per query panel, head_dim x width
+  kDqPart,    // what one block of keys adds to it
+  kLeft,      // one left panel of P^T or dS^T, over queries
+  kLse,       // per query, in units of log2
+  kDelta,     // per query
+  kScale,     // per query: `scale` repeated
   kPieces
 };
 

@@ -4,8 +4,7 @@
 //
 // Loops, outermost first, for C (m x n) and summation length k:
 //   columns by kMaxColumns, rows by kMaxRows     what is packed at once: bounds the scratch
-//     k by about kMaxDepth                       one block of packed A and B; its sums are added to C in
-//     memory
+//     k by about kMaxDepth                       one block of packed A and B, added to C in memory
 //       [all threads pack a share, then meet]
 //       rows by kResidentFloats / depth          the part of A that stays in the second-level cache
 //         panels of B, then tiles of A           register tiles
@@ -30,9 +29,9 @@ namespace vit {
 namespace VIT_ISA {
 
 constexpr int64_t kMaxDepth = 1024;
-constexpr int64_t kMaxRows = 2016;     // a multiple of every kTileRows
-constexpr int64_t kMaxColumns = 3072;  // a multiple of every kTileCols
-constexpr int64_t kResidentFloats = 96 * 1024;
+constexpr int64_t kMaxRows = 2016;               // a multiple of every kTileRows
+constexpr int64_t kMaxColumns = 3072;            // a multiple of every kTileCols
+constexpr int64_t kResidentFloats = 96 * 1024;   // of A, in the second-level cache while B streams past
 constexpr int64_t kStreamedFloats = 208 * 1024;  // of A, for B to be packed panel by panel
 
 // Depth of the blocks that k is cut into, even rather than one short remainder.

@@ -19,8 +19,7 @@
 namespace vit {
 namespace {
 
-// --- instruction sets
-// ---------------------------------------------------------------------------------------
+// --- instruction sets ---
 
 std::vector<const Kernels*> usable_kernels() {
   std::vector<const Kernels*> list;
@@ -70,8 +69,7 @@ Isa& isa() {
   return instance;
 }
 
-// --- threads
-// ------------------------------------------------------------------------------------------------
+// --- threads ---
 
 // A variable of the environment the process was started with. Importing MindSpore sets OMP_NUM_THREADS=1 for
 // the libraries it brings along; that is not something the user asked for, and getenv cannot tell.
@@ -110,16 +108,14 @@ std::atomic<int>& thread_count() {
 // Multiply-adds below which waking a thread costs more than it gives: some 5 microseconds of one core.
 constexpr int64_t kWorkPerThread = 256 * 1024;
 
-// --- fork
-// ---------------------------------------------------------------------------------------------------
+// --- fork ---
 
 std::atomic<bool> g_forked{false};
 __attribute__((constructor)) void watch_forks() {
   pthread_atfork(nullptr, nullptr, [] { g_forked = true; });
 }
 
-// --- scratch
-// ------------------------------------------------------------------------------------------------
+// --- scratch ---
 
 // What is kept between calls is at most kKeptBlocks blocks, none larger than kKeptBytes.
 constexpr size_t kKeptBlocks = 4;
