@@ -1,0 +1,78 @@
+// Row softmax pieces on strips of scores in UB. A strip is NZ: `groups` groups of 16 columns, each `rows` x 16 floats,
+// `rows` a multiple of 8. Element-wise passes do not care about the order; row reductions fold whole groups onto each
+// other with full-width instructions, which a row-major strip with an odd width would not allow.
+#pragma once
+
+#include "kernel_operator.h"
+
+namespace vit {
+
+using namespace AscendC;
+
+constexpr uint32_t kGroupColumns = 16;
+constexpr uint32_t kLanes = 64;       // floats of one vector repeat
+constexpr uint32_t kBlockFloats = 8;  // floats of one 32-byte block
+
+struct StripShape {
+  uint32_t rows, groups;
+  __aicore__ inline uint32_t GroupElems() const { return rows * kGroupColumns; }
+  __aicore__ inline uint32_t Elems() const { return groups * GroupElems(); }
+};
+
+// Folds the columns of a strip onto one group with Max. The result lies in `scratch` (half a strip), except that of a
+// strip of one group, which is the strip itself. A level with an odd number of groups leaves one over; it rides along
+// with a later level, so the number of dependent instructions stays logarithmic.
+__aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& strip, const LocalTensor<float>& scratch,
+                                                   const StripShape& shape) {
+  const uint32_t group = shape.GroupElems();
+  if (shape.groups == 1) return strip;
+  uint32_t count = shape.groups / 2;
+  bool left_over = shape.groups % 2 != 0;
+  const LocalTensor<float> last = strip[(shape.groups - 1) * group];
+  Max(scratch, strip, strip[count * group], static_cast<int32_t>(count * group));
+  PipeBarrier<PIPE_V>();
+  while (count > 1 || left_over) {
+    const uint32_t half = count / 2;
+    if (half > 0) Max(scratch, scratch, scratch[(count - half) * group], static_cast<int32_t>(half * group));
+    if (left_over && count % 2 != 0) {
+      Max(scratch[half * group], scratch[half * group], last, static_cast<int32_t>(group));
+      left_over = false;
+    }
+    count -= half;
+    PipeBarrier<PIPE_V>();
+  }
+  return scratch;
+}
+
+// row_max[rows] = the maximum of each row. `blocks` holds rows x 8 floats of scratch.
+__aicore__ inline void RowMax(const LocalTensor<float>& row_max, const LocalTensor<float>& strip,
+                              const LocalTensor<float>& scratch, const LocalTensor<float>& blocks,
+                              const StripShape& shape) {
+  const LocalTensor<float> folded = FoldGroupsMax(strip, scratch, shape);
+  const uint32_t repeats = shape.rows / kBlockFloats;
+  Max(blocks, folded, folded[kBlockFloats], kLanes, repeats, BinaryRepeatParams(1, 2, 2, 8, 16, 16));
+  PipeBarrier<PIPE_V>();
+  BlockReduceMax(row_max, blocks, repeats, kLanes, 1, 1, 8);
+  PipeBarrier<PIPE_V>();
+}
+
+// blocks[row][0..8) = values[row]: the form in which a row's value is an operand of an element-wise instruction.
+__aicore__ inline void SpreadRows(const LocalTensor<float>& blocks, const LocalTensor<float>& values, uint32_t rows) {
+  Brcb(blocks, values, rows / kBlockFloats, BrcbRepeatParams(1, 8));
+  PipeBarrier<PIPE_V>();
+}
+
+// strip = strip * scale + shift[row], with `scale` spread over kLanes floats and `shift` over one block per row.
+__aicore__ inline void ScaleAndShift(const LocalTensor<float>& strip, const LocalTensor<float>& scale,
+                                     const LocalTensor<float>& shift, const StripShape& shape) {
+  const uint32_t repeats = shape.rows / kBlockFloats;
+  for (uint32_t g = 0; g < shape.groups; ++g) {
+    for (uint32_t half = 0; half < kGroupColumns; half += kBlockFloats) {
+      FusedMulAdd(strip[g * shape.GroupElems() + half], scale, shift, kLanes, repeats,
+                  BinaryRepeatParams(2, 1, 1, 16, 0, 8));
+    }
+  }
+  PipeBarrier<PIPE_V>();
+}
+
+}  // namespace vit
