@@ -1,0 +1,98 @@
+"""python -m vit_kernels.train: train a Vision Transformer; without arguments, a small one on the embedded digits."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+from vit_kernels import _cli
+from vit_kernels.errors import UsageError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _cli.parser("train", "Train a Vision Transformer, evaluating after every epoch. Defaults that depend on the "
+                         "data set are in vit_kernels/training/recipes.py.")
+    parser.add_argument("--dataset", default="digits",
+                        help="digits (embedded), fashion-mnist, or a folder with one sub-folder of images per class")
+    parser.add_argument("--data-dir", "--data_dir", help="where fashion-mnist's four idx files are")
+    parser.add_argument("--model", help="a named model such as vit_tiny_p16; default: the recipe's")
+    parser.add_argument("--epochs", type=_cli.positive_int, help="passes over the training images; default: the recipe's")
+    parser.add_argument("--batch-size", "--batch_size", type=_cli.positive_int, help="default: the recipe's")
+    parser.add_argument("--lr", type=_cli.positive_float,
+                        help="peak learning rate; default: the recipe's, in proportion to the batch size")
+    parser.add_argument("--seed", type=_cli.non_negative_int, default=0, help="of weights, order and augmentation")
+    parser.add_argument("--workers", type=_cli.non_negative_int, default=2, help="threads that decode images")
+    parser.add_argument("--output", help="folder for the results; default: output/<time>-<dataset>-<model>")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Parse, train, print the result."""
+    args = _parser().parse_args(argv)
+
+    # MindSpore takes seconds to import: not before the arguments are known to be right.
+    import mindspore as ms
+
+    from vit_kernels.data import Loader, load_dataset
+    from vit_kernels.models import ViTConfig, ViTForImageClassification, count_parameters, create_config
+    from vit_kernels.training.fit import Trainer
+    from vit_kernels.training.recipes import recipe_for
+    from vit_kernels.training.run_folder import ROOT, RunFolder
+
+    data = load_dataset(args.dataset, args.data_dir)
+    recipe = recipe_for(data.name)
+    classes = len(data.train.classes)
+    if args.model is None:
+        config = ViTConfig(**recipe.model, num_classes=classes)
+    else:
+        try:
+            config = create_config(args.model, num_classes=classes, in_chans=recipe.preprocessing.channels,
+                                   drop_path_rate=recipe.model["drop_path_rate"])
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"--model: {error}") from error
+    batch_size = min(args.batch_size or recipe.batch_size, len(data.train))
+    recipe = dataclasses.replace(
+        recipe, model=config.to_dict(), batch_size=batch_size, epochs=args.epochs or recipe.epochs,
+        lr=args.lr or recipe.lr * batch_size / recipe.batch_size,
+        preprocessing=dataclasses.replace(recipe.preprocessing, image_size=config.image_hw))
+
+    _cli.graph_mode()
+    ms.set_seed(args.seed)
+    model = ViTForImageClassification(config, backend=args.backend, seed=args.seed)
+    name = args.model or "vit"
+    dataset_name = Path(data.name).name
+    folder = RunFolder.create(args.output or Path(ROOT) / f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset_name}-{name}")
+    record = {"dataset": data.name, "data_dir": args.data_dir}
+    folder.write_config({"command": "train", **record, "model_name": name, "seed": args.seed, "backend": model.backend,
+                         "workers": args.workers, "classes": data.train.classes, **_plain(recipe)})
+
+    augmentation = recipe.augmentation
+    train_loader = Loader(data.train, recipe.preprocessing, batch_size, augmentation.transform(recipe.preprocessing),
+                          shuffle=True, drop_last=True, erase=augmentation.eraser(), mix=augmentation.mixer(classes),
+                          seed=args.seed, workers=args.workers)
+    eval_loader = Loader(data.test, recipe.preprocessing, batch_size, workers=args.workers)
+    print(f"{name}: {count_parameters(config):,} parameters, {config.num_tokens} tokens; {data.name}: {len(data.train):,} "
+          f"training and {len(data.test):,} test images, {classes} classes")
+    print(f"backend {model.backend}; {recipe.epochs} epochs of {len(train_loader)} steps of {batch_size} images; "
+          f"results in {folder.path}", flush=True)
+    trainer = Trainer(model, recipe, train_loader, eval_loader, folder, record, f"{name} on {dataset_name}")
+    try:
+        result = trainer.fit()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the training so far is in {folder.last}") from None
+    _cli.print_result({**dataclasses.asdict(result), "backend": model.backend, "output": str(folder.path)})
+    return 0
+
+
+def _plain(recipe) -> dict:
+    values = dataclasses.asdict(recipe)
+    values["augmentation"] = {k: list(v) if isinstance(v, tuple) else v for k, v in values["augmentation"].items()}
+    values["preprocessing"] = recipe.preprocessing.to_dict()
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(_cli.run(main))
