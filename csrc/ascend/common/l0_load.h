@@ -1,4 +1,4 @@
-// L1 -> L0 loads and the flags around them: what every cube program that keeps whole operands in L1 needs.
+// GM -> L1 -> L0 loads of 16-bit operands: what every cube program that keeps whole operands in L1 needs.
 //
 // An operand in L1 is an NZ matrix: element (r, c) at ((c / 16) * pitch + r) * 16 + c % 16, where `pitch` is its number
 // of rows rounded up to 16. The cube wants its left operand as Zz fractals in L0A and its right one as Zn fractals in
@@ -24,6 +24,18 @@ struct L1Matrix {
   LocalTensor<T> data;
   uint32_t pitch;
 };
+
+// GM -> L1: `rows` rows of `cols` elements, `row_pitch` elements apart, as NZ. The rows up to the next multiple of 16
+// repeat real ones, so whatever is computed from them is finite and its row maxima are those of real rows.
+template <typename T>
+__aicore__ inline void LoadRows(const LocalTensor<T>& dst, const GlobalTensor<T>& src, uint32_t rows, uint32_t cols,
+                                uint32_t row_pitch) {
+  const uint32_t padded = RoundUp(rows, kFractal);
+  for (uint32_t done = 0; done < padded; done += rows) {
+    DataCopy(dst[done * kFractal], src,
+             Nd2NzParams(1, Min(rows, padded - done), cols, 0, row_pitch, padded, 1, 0));
+  }
+}
 
 // One 3D load: rows [row, row + rows) and columns [col, col + cols), both multiples of 16. Into L0A it keeps the order
 // of the stored matrix, into L0B it transposes every fractal.

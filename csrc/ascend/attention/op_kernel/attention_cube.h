@@ -84,17 +84,9 @@ class AttentionCube {
 
   // ---- GM -> L1
 
-  // `rows` rows of the unit's head group, from `part` (0 Q, 1 K, 2 V), as NZ. The rows up to the next multiple of 16
-  // repeat real ones: columns of S that belong to no key then duplicate those of other keys, leave every row maximum
-  // as it is, and need no mask in softmax.
-  __aicore__ inline void LoadRows(const LocalTensor<T>& dst, const Step& s, uint32_t part, uint32_t row,
-                                  uint32_t rows) {
-    const uint32_t padded = RoundUp(rows, kFractal);
-    const uint64_t source = (uint64_t(s.batch) * t_.tokens + row) * pitch_ + (part * t_.heads + s.head) * D;
-    for (uint32_t done = 0; done < padded; done += rows) {
-      DataCopy(dst[done * kFractal], qkv_[source],
-               Nd2NzParams(1, Min(rows, padded - done), t_.head_group * D, 0, pitch_, padded, 1, 0));
-    }
+  // Rows of the head group's columns of Q (part 0), K (1) or V (2).
+  __aicore__ inline GlobalTensor<T> Source(const Step& s, uint32_t part, uint32_t row) const {
+    return qkv_[(uint64_t(s.batch) * t_.tokens + row) * pitch_ + (part * t_.heads + s.head) * D];
   }
 
   // K and V arrive in a sequence of tiles: one per unit when a whole row of S fits (all heads of the unit share it),
@@ -120,8 +112,9 @@ class AttentionCube {
     const Step s = steps_.UnitAt(tile.unit);
     const uint32_t buffer = index % 2;
     WaitFlag<HardEvent::MTE1_MTE2>(kKey + buffer);
-    if (index % TilesPerUnit() == 0) LoadRows(Query(s).data, s, 0, s.row, s.rows);
-    LoadRows(Keys(tile).data, s, 1, tile.row, tile.rows);
+    const uint32_t width = t_.head_group * D;
+    if (index % TilesPerUnit() == 0) LoadRows(Query(s).data, Source(s, 0, s.row), s.rows, width, pitch_);
+    LoadRows(Keys(tile).data, Source(s, 1, tile.row), tile.rows, width, pitch_);
     SetFlag<HardEvent::MTE2_MTE1>(kKey + buffer);
   }
   __aicore__ inline void FetchValues(uint32_t index) {
@@ -129,7 +122,7 @@ class AttentionCube {
     const KeyTile tile = TileAt(index);
     const uint32_t buffer = index % 2;
     WaitFlag<HardEvent::MTE1_MTE2>(kValue + buffer);
-    LoadRows(Values(tile).data, steps_.UnitAt(tile.unit), 2, tile.row, tile.rows);
+    LoadRows(Values(tile).data, Source(steps_.UnitAt(tile.unit), 2, tile.row), tile.rows, t_.head_group * D, pitch_);
     SetFlag<HardEvent::MTE2_MTE1>(kValue + buffer);
   }
   __aicore__ inline void FetchProbs(const L1Matrix<T>& dst, const Step& s, uint32_t row, uint32_t col,
