@@ -1,0 +1,265 @@
+// Running a launch: cores as fibers under a deterministic round-robin scheduler, deadlock and step bounds, and the
+// checks that only make sense when a core or the whole launch has ended.
+#include "launch.h"
+
+#include <stdexcept>
+
+#include "run.h"
+
+namespace twin {
+
+namespace {
+
+// Memories as the hardware has them; the framework's own share is taken off in the budget of TPipe (queue.cpp).
+constexpr size_t kUbBytes = 192 * 1024, kL1Bytes = 512 * 1024, kL0Bytes = 64 * 1024, kL0cBytes = 128 * 1024,
+                 kTableBytes = 1024, kFixBufferBytes = 2048;
+
+bool MuteMatches(const std::set<std::string>& mute, const std::string& site) {
+  if (mute.count(site)) return true;
+  for (size_t i = site.find('/'); i != std::string::npos; i = site.find('/', i + 1)) {
+    if (mute.count(site.substr(i + 1))) return true;
+  }
+  return false;
+}
+
+void CheckCoreAtEnd(Core& c) {
+  CoreState& st = *c.state;
+  const SprState& spr = c.spr;
+  if (c.pipe) Report(Rule::kQueueMisuse, "TPipe is alive after the kernel returned", Loc{});
+  if (spr.mask_mode != AscendC::MaskMode::NORMAL) {
+    Report(Rule::kMaskLeft, "the kernel ends in counter mask mode: SetMaskNorm is missing", spr.mask_loc);
+  }
+  if (spr.mask_changed) Report(Rule::kMaskLeft, "the kernel ends with a vector mask set: ResetMask is missing", spr.mask_loc);
+  if (spr.atomic != Atomic::kNone) {
+    Report(Rule::kAtomicLeft, "the kernel ends in atomic mode: SetAtomicNone is missing", spr.atomic_loc);
+  }
+  if (spr.ctrl != 0) Report(Rule::kStateLeft, "the kernel ends with CTRL changed", spr.ctrl_loc);
+  CheckFlagsAtEnd(c);
+  for (int e = 0; e < kEvents; ++e) {
+    for (int id = 0; id < kEventIds; ++id) {
+      if (st.event_used[e] >> id & 1) {
+        Report(Rule::kEventLeak, Format("event id %d of %s was allocated and never released", id,
+               Name(AscendC::HardEvent(e))), st.event_loc[e][id]);
+      }
+    }
+  }
+  for (const auto& [line, copy] : st.dcache) {
+    (void)line;
+    if (copy.dirty) {
+      Report(Rule::kDirtyLine, "SetValue into global memory that DataCacheCleanAndInvalid never wrote back", copy.loc);
+    }
+  }
+  if (st.unit_full) Report(Rule::kUnitFlag, "an Mmad with unitFlag 3 that no Fixpipe drained", st.unit_loc);
+  if (st.used_static && !st.used_pipe) {
+    for (int p = 1; p < kPipes; ++p) {
+      if (st.seq[p] > st.known[int(Pipe::S)].at[p]) {
+        Report(Rule::kMissingBarrier, "a kernel without TPipe must end with PipeBarrier<PIPE_ALL>", st.static_loc);
+        break;
+      }
+    }
+  }
+}
+
+void CoreBody(Core& core, EntryFn entry, const std::vector<GM_ADDR>& args) {
+  try {
+    std::vector<GM_ADDR> copy = args;
+    entry(copy);
+    if (core.launch->Deferred()) Drain(core);
+    CheckCoreAtEnd(core);
+  } catch (const CoreAbort&) {
+    core.state->aborted = true;
+    core.pipe = nullptr;
+  }
+}
+
+void ReportDeadlock(Launch& launch) {
+  for (Core& c : launch.cores) {
+    if (c.state->fiber->done()) continue;
+    AsCurrent as(c);
+    const bool strict = launch.strict;
+    launch.strict = true;
+    Report(Rule::kDeadlock, Format("%s waits for ever for %s", NameOf(c).c_str(), c.state->waiting_for.c_str()),
+           c.state->waiting_loc);
+    launch.strict = strict;
+  }
+}
+
+// Nothing can run: in the deferred modes a queued cross-core set may still be pending.
+bool ForceSomeCrossSet(Launch& launch) {
+  const size_t n = launch.cores.size(), first = launch.settings.mode == Mode::kRandom ? launch.Random(uint32_t(n)) : 0;
+  for (size_t i = 0; i < n; ++i) {
+    const Core& waiter = launch.cores[(first + i) % n];
+    if (waiter.state->fiber->done() || waiter.state->waiting_flag < 0) continue;
+    for (size_t j = 0; j < n; ++j) {
+      Core& setter = launch.cores[(first + j) % n];
+      if (setter.block != waiter.block && j < n) continue;
+      if (ForceCrossSet(setter, -1, waiter.state->waiting_flag)) return true;
+    }
+    for (Core& setter : launch.cores) {
+      if (ForceCrossSet(setter, 0, waiter.state->waiting_flag)) return true;
+    }
+  }
+  return false;
+}
+
+void Schedule(Launch& launch) {
+  const size_t n = launch.cores.size();
+  std::vector<size_t> order(n);
+  for (size_t i = 0; i < n; ++i) order[i] = i;
+  for (;;) {
+    bool all_done = true;
+    const uint64_t before = launch.progress + launch.steps;
+    bool ended = false;
+    if (launch.settings.mode == Mode::kRandom) {
+      for (size_t i = n - 1; i > 0; --i) std::swap(order[i], order[launch.Random(uint32_t(i + 1))]);
+    }
+    for (size_t i : order) {
+      Core& c = launch.cores[i];
+      if (c.state->fiber->done()) continue;
+      all_done = false;
+      SetCurrent(&c);
+      c.state->fiber->Resume();
+      ended |= c.state->fiber->done();
+    }
+    SetCurrent(nullptr);
+    if (all_done) return;
+    if (ended || launch.progress + launch.steps != before || launch.stopping) continue;
+    if (launch.Deferred() && ForceSomeCrossSet(launch)) continue;
+    ReportDeadlock(launch);
+    launch.stopping = true;
+  }
+}
+
+void MakeCores(Launch& launch) {
+  const KernelMode mode = launch.plan.mode;
+  const bool vector_only = mode == KernelMode::AIV_ONLY || mode == KernelMode::MIX_AIV_1_0;
+  const bool cube_only = mode == KernelMode::AIC_ONLY || mode == KernelMode::MIX_AIC_1_0;
+  const int ratio = vector_only || mode == KernelMode::MIX_AIC_1_1 ? 1 : cube_only ? 0 : 2;
+  for (uint32_t b = 0; b < launch.plan.blocks; ++b) {
+    for (int part = vector_only ? 1 : 0; part <= ratio; ++part) {
+      Core c;
+      c.type = part == 0 ? CoreType::AIC : CoreType::AIV;
+      c.index = int(launch.cores.size());
+      c.block = int(b);
+      c.sub = part == 0 ? 0 : part - 1;
+      c.ratio = std::max(ratio, 1);
+      c.launch = &launch;
+      launch.cores.push_back(c);
+    }
+  }
+  for (Core& c : launch.cores) {
+    launch.states.push_back(std::make_unique<CoreState>());
+    c.state = launch.states.back().get();
+    InitCoreMemories(launch, c);
+  }
+}
+
+}  // namespace
+
+void InitCoreMemories(Launch& launch, Core& c) {
+  CoreState& st = *c.state;
+  const auto make = [&](Mem mem, size_t bytes) {
+    st.bank[int(mem)].Create(bytes, !launch.Cost(), launch.track_init);
+    if (launch.hazards) st.shadow[int(mem)].Resize(bytes);
+  };
+  if (c.type == CoreType::AIV) {
+    make(Mem::UB, kUbBytes);
+  } else {
+    make(Mem::L1, kL1Bytes);
+    make(Mem::L0A, kL0Bytes);
+    make(Mem::L0B, kL0Bytes);
+    make(Mem::L0C, kL0cBytes);
+    make(Mem::BT, kTableBytes);
+    make(Mem::FB, kFixBufferBytes);
+  }
+  st.foreign.assign(launch.cores.size(), Clock{});
+}
+
+GmRegion* Launch::FindRegion(uint64_t addr) {
+  for (GmRegion& r : regions) {
+    const uint64_t base = reinterpret_cast<uintptr_t>(r.base);
+    if (addr >= base && addr < base + r.bytes) return &r;
+  }
+  return nullptr;
+}
+
+uint32_t Launch::Random(uint32_t n) {
+  random ^= random << 13;
+  random ^= random >> 7;
+  random ^= random << 17;
+  return uint32_t((random >> 32) % n);
+}
+
+std::string SiteOf(Loc loc) { return Format("%s:%u", loc.file, loc.line); }
+
+bool Muted(const std::string& key) { return MuteMatches(Cur().launch->settings.mute, key); }
+
+bool SyncSite(const char* kind, Loc loc) {
+  Launch& launch = *Cur().launch;
+  const uint64_t key = uint64_t(reinterpret_cast<uintptr_t>(loc.file)) * 0x9e3779b97f4a7c15ull + loc.line;
+  const auto [it, fresh] = launch.site_index.emplace(key, nullptr);
+  if (fresh) {
+    const std::string name = SiteOf(loc);
+    Site& site = launch.sites[name];
+    site.kind = kind;
+    site.muted = MuteMatches(launch.settings.mute, name);
+    it->second = &site;
+  }
+  ++it->second->executions;
+  return it->second->muted;
+}
+
+void SyncUseless(Loc loc, bool useless) {
+  Launch& launch = *Cur().launch;
+  if (!launch.hazards || !useless) return;
+  const uint64_t key = uint64_t(reinterpret_cast<uintptr_t>(loc.file)) * 0x9e3779b97f4a7c15ull + loc.line;
+  const auto it = launch.site_index.find(key);
+  if (it != launch.site_index.end()) ++it->second->useless;
+}
+
+void BlockUntil(const std::function<bool()>& ready, const std::string& what, Loc loc) {
+  Core& c = Cur();
+  while (!ready()) {
+    c.state->waiting_for = what;
+    c.state->waiting_loc = loc;
+    c.state->fiber->Yield();
+    if (c.launch->stopping) throw CoreAbort{};
+  }
+  c.state->waiting_for.clear();
+}
+
+void RunLaunch(Launch& launch, EntryFn entry) {
+  launch.random = (launch.settings.seed + 1) * 0x9e3779b97f4a7c15ull | 1;
+  MakeCores(launch);
+  std::vector<GM_ADDR> args;
+  for (GmRegion& r : launch.regions) args.push_back(r.bytes ? r.base : nullptr);
+  for (Core& c : launch.cores) {
+    c.state->fiber = std::make_unique<Fiber>([&c, entry, &args] { CoreBody(c, entry, args); });
+  }
+  Schedule(launch);
+  if (launch.stopping) return;
+  CheckCrossFlagsAtEnd(launch);
+  SetCurrent(&launch.cores[0]);
+  if (launch.track_init) {
+    for (GmRegion& r : launch.regions) {
+      if (r.kind != GmKind::kOutput || !r.bytes) continue;
+      const size_t bad = r.init.FirstClear(0, r.bytes);
+      if (bad != r.bytes) Report(Rule::kOutputUnwritten, Format("%s: byte %zu of %zu was never written", r.name.c_str(), bad, r.bytes), Loc{});
+    }
+  }
+  if (launch.declared_type < 0) {
+    Report(Rule::kKernelType, "the kernel does not say KERNEL_TASK_TYPE_DEFAULT", Loc{});
+  }
+  for (const auto& [name, site] : launch.sites) {
+    if (launch.hazards && site.executions && site.useless == site.executions) {
+      const size_t colon = name.rfind(':');
+      launch.site_names.push_back(name.substr(0, colon));
+      Note("redundant-sync", Format("%s orders nothing that was not ordered already (%llu times)", site.kind,
+           static_cast<unsigned long long>(site.executions)),
+           Loc{launch.site_names.back().c_str(), uint32_t(std::stoul(name.substr(colon + 1)))});
+    }
+  }
+  SetCurrent(nullptr);
+}
+
+}  // namespace twin

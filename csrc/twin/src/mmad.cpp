@@ -1,0 +1,219 @@
+// Matrix multiply: A from L0A (Zz), B from L0B (Zn), C in L0C (Nz). Products are exact, sums are fp32; the order of
+// summation is the launch's choice, since the hardware's is not published.
+#include <cstring>
+#include <vector>
+
+#include "launch.h"
+#include "twin/cube.h"
+
+namespace twin {
+
+namespace {
+
+constexpr uint32_t kTile = 16;
+uint32_t Up(uint32_t v, uint32_t to) { return (v + to - 1) / to; }
+
+// Ranges of a matrix in fractals that hold real data: `rows` of every fractal row, `cols` of every fractal column.
+// A fractal is `frac_rows` rows of 32 B with `frac_cols` elements each.
+void FractalSpans(Instr& in, const TensorRef& t, uint32_t rows, uint32_t cols, uint32_t elem_bytes) {
+  const uint32_t per_row = 32 / elem_bytes, col_blocks = Up(cols, per_row), full = cols / per_row;
+  const uint32_t tail = (cols % per_row) * elem_bytes;
+  for (uint32_t i = 0; i < Up(rows, kTile); ++i) {
+    const uint32_t r = std::min(kTile, rows - i * kTile);
+    const int64_t base = int64_t(i) * col_blocks * 512;
+    if (full && r == kTile) {
+      in.spans.push_back(Touch(t, base, full * 512, false));
+    } else if (full) {
+      in.spans.push_back(Touch(t, base, r * 32, false, full, 512));
+    }
+    if (tail) in.spans.push_back(Touch(t, base + int64_t(full) * 512, tail, false, r, 32));
+  }
+}
+
+// L0B is Zn: fractal rows run over k, and inside a fractal each 32 B row is one n.
+void FractalSpansB(Instr& in, const TensorRef& t, uint32_t k, uint32_t n, uint32_t elem_bytes) {
+  const uint32_t per_row = 32 / elem_bytes, n_blocks = Up(n, kTile);
+  for (uint32_t i = 0; i < Up(k, per_row); ++i) {
+    const uint32_t len = std::min(per_row, k - i * per_row) * elem_bytes;
+    const int64_t base = int64_t(i) * n_blocks * 512;
+    if (len == 32) {
+      in.spans.push_back(Touch(t, base, n * 32, false));  // n rows are contiguous over the fractals of one k block
+    } else {
+      in.spans.push_back(Touch(t, base, len, false, n, 32));
+    }
+  }
+}
+
+float Load(const uint8_t* p, ElemType type) {
+  uint16_t u;
+  switch (type) {
+    case ElemType::kHalf: std::memcpy(&u, p, 2); return HalfBitsToFloat(u);
+    case ElemType::kBf16: std::memcpy(&u, p, 2); return Bf16BitsToFloat(u);
+    default: {
+      float f;
+      std::memcpy(&f, p, 4);
+      return f;
+    }
+  }
+}
+
+// acc[n] += a * b[n]; the product of two 16-bit floats is exact in fp32, so fused or not is the same.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void AddScaled(float* acc, const float* b, float a, uint32_t n) {
+  for (uint32_t j = 0; j < n; ++j) acc[j] += a * b[j];
+}
+
+struct Shape {
+  uint32_t m, n, k;
+};
+
+// One row of C: acc[0..n) += A[i][:] * B, in the launch's order.
+void RowProduct(float* acc, const float* a, const float* b, const Shape& s, int order, std::vector<float>& scratch) {
+  if (order == 0) {
+    for (uint32_t p = 0; p < s.k; ++p) AddScaled(acc, b + size_t(p) * s.n, a[p], s.n);
+  } else if (order == 2) {
+    for (uint32_t p = s.k; p-- > 0;) AddScaled(acc, b + size_t(p) * s.n, a[p], s.n);
+  } else {  // sixteen products are summed as a tree, then added
+    scratch.assign(size_t(kTile) * s.n, 0.0f);
+    for (uint32_t p0 = 0; p0 < s.k; p0 += kTile) {
+      const uint32_t w = std::min(kTile, s.k - p0);
+      std::fill(scratch.begin(), scratch.end(), 0.0f);
+      for (uint32_t p = 0; p < w; ++p) AddScaled(scratch.data() + size_t(p) * s.n, b + size_t(p0 + p) * s.n, a[p0 + p], s.n);
+      for (uint32_t step = 1; step < kTile; step *= 2) {
+        for (uint32_t p = 0; p + step < kTile; p += 2 * step) {
+          AddScaled(scratch.data() + size_t(p) * s.n, scratch.data() + size_t(p + step) * s.n, 1.0f, s.n);
+        }
+      }
+      AddScaled(acc, scratch.data(), 1.0f, s.n);
+    }
+  }
+}
+
+struct Product {
+  Shape s;
+  uint64_t a, b, c, bias;
+  ElemType in;
+  bool accumulate, has_bias;
+  int order;
+};
+
+void RunProduct(const Product& p) {
+  const uint32_t elem = p.in == ElemType::kFloat ? 4 : 2, per_row = 32 / elem;
+  const uint32_t k_blocks = Up(p.s.k, per_row), n_blocks = Up(p.s.n, kTile), m_pad = Up(p.s.m, kTile) * kTile;
+  static thread_local std::vector<float> a, b, acc, scratch;
+  a.resize(p.s.k);
+  b.resize(size_t(p.s.k) * p.s.n);
+  acc.resize(p.s.n);
+  const uint8_t* pa = Raw(Mem::L0A, p.a);
+  const uint8_t* pb = Raw(Mem::L0B, p.b);
+  uint8_t* pc = Raw(Mem::L0C, p.c);
+  for (uint32_t k = 0; k < p.s.k; ++k) {
+    const uint8_t* row = pb + size_t(k / per_row) * n_blocks * 512 + (k % per_row) * elem;
+    for (uint32_t n = 0; n < p.s.n; ++n) b[size_t(k) * p.s.n + n] = Load(row + size_t(n) * 32, p.in);
+  }
+  const auto c_at = [&](uint32_t m, uint32_t n) { return pc + (size_t(n / kTile) * m_pad + m) * 64 + (n % kTile) * 4; };
+  for (uint32_t m = 0; m < p.s.m; ++m) {
+    const uint8_t* row = pa + size_t(m / kTile) * k_blocks * 512 + (m % kTile) * 32;
+    for (uint32_t k = 0; k < p.s.k; ++k) a[k] = Load(row + size_t(k / per_row) * 512 + (k % per_row) * elem, p.in);
+    for (uint32_t n = 0; n < p.s.n; ++n) {
+      acc[n] = 0.0f;
+      if (p.accumulate) std::memcpy(&acc[n], c_at(m, n), 4);
+      if (p.has_bias) std::memcpy(&acc[n], Raw(Mem::BT, p.bias + n * 4), 4);
+    }
+    RowProduct(acc.data(), a.data(), b.data(), p.s, p.order, scratch);
+    for (uint32_t n = 0; n < p.s.n; ++n) std::memcpy(c_at(m, n), &acc[n], 4);
+  }
+  // What the padding holds afterwards is undefined.
+  const uint32_t n_pad = n_blocks * kTile;
+  if (m_pad != p.s.m || n_pad != p.s.n) {
+    for (uint32_t n = 0; n < n_pad; ++n) {
+      for (uint32_t m = n < p.s.n ? p.s.m : 0; m < m_pad; ++m) Poison(c_at(m, n), 4);
+    }
+  }
+  if (!Cur().launch->track_init) return;
+  MarkUninit(Mem::L0C, p.c, uint64_t(m_pad) * n_pad * 4);
+  for (uint32_t j = 0; j < n_blocks; ++j) {
+    const uint32_t cols = std::min(kTile, p.s.n - j * kTile);
+    const uint64_t base = p.c + uint64_t(j) * m_pad * 64;
+    if (cols == kTile) {
+      MarkInit(Mem::L0C, base, uint64_t(p.s.m) * 64);
+    } else {
+      for (uint32_t m = 0; m < p.s.m; ++m) MarkInit(Mem::L0C, base + m * 64, cols * 4);
+    }
+  }
+}
+
+}  // namespace
+
+void MmadIssue(const TensorRef& c, const TensorRef& a, const TensorRef& b, const TensorRef* bias,
+               const AscendC::MmadParams& p, ElemType in_type, ElemType out_type, Loc loc) {
+  const char* name = "Mmad";
+  if (!p.m || !p.n || !p.k) return;  // the hardware does nothing either
+  if (c.mem != Mem::L0C || a.mem != Mem::L0A || b.mem != Mem::L0B || (bias && bias->mem != Mem::BT)) {
+    Report(Rule::kPosition, "Mmad wants its result at CO1, its operands at A2 and B2, its bias at C2", loc);
+    return;
+  }
+  if (out_type != ElemType::kFloat) {
+    Report(Rule::kDtype, "the twin models Mmad with a float result only", loc);
+    return;
+  }
+  if (p.m > 4095 || p.n > 4095 || p.k > 4095) {
+    Report(Rule::kParameter, Format("Mmad m %u n %u k %u: each is at most 4095", uint32_t(p.m), uint32_t(p.n), uint32_t(p.k)), loc);
+    return;
+  }
+  if (p.m == 1) {
+    Report(Rule::kGemvTrap, "Mmad with m == 1 switches to GEMV mode and reads A as plain ND: use m >= 2", loc);
+    return;
+  }
+  if (p.unitFlag != 0 && p.unitFlag != 2 && p.unitFlag != 3) {
+    Report(Rule::kUnitFlag, Format("Mmad unitFlag %u: 0, 2 or 3", uint32_t(p.unitFlag)), loc);
+  }
+  CheckAligned(c, name, "the result", loc, 1024);
+  CheckAligned(a, name, "A", loc);
+  CheckAligned(b, name, "B", loc);
+  if (bias) CheckAligned(*bias, name, "the bias", loc);
+  const bool accumulate = !p.cmatrixInitVal && !bias && !p.cmatrixSource;
+  if (p.cmatrixSource && !bias) {
+    Report(Rule::kParameter, "Mmad with cmatrixSource takes the initial value from the bias table: use the overload with a bias", loc);
+  }
+  const uint32_t elem = in_type == ElemType::kFloat ? 4 : 2;
+  const uint32_t m_blocks = Up(p.m, kTile), n_blocks = Up(p.n, kTile);
+  Core& core = Cur();
+  Instr in(Pipe::M, name, loc);
+  const uint32_t c_bytes = m_blocks * n_blocks * kTile * kTile * 4;
+  if (NeedSpans()) {
+    FractalSpans(in, a, p.m, p.k, elem);
+    FractalSpansB(in, b, p.k, p.n, elem);
+    if (bias) in.spans.push_back(Touch(*bias, 0, p.n * 4, false));
+    if (accumulate) {
+      const uint32_t full = p.n / kTile, tail = p.n % kTile;
+      if (full) in.spans.push_back(Touch(c, 0, p.m * 64, false, full, int64_t(m_blocks) * kTile * 64));
+      if (tail) in.spans.push_back(Touch(c, int64_t(full) * m_blocks * kTile * 64, tail * 4, false, p.m, 64));
+    }
+    Span w = Touch(c, 0, c_bytes, true);
+    w.copy = true;  // `run` knows which elements are real
+    in.spans.push_back(w);
+  }
+  in.in_order = m_blocks * n_blocks >= 10;
+  const uint32_t k_unit = in_type == ElemType::kFloat ? 4 : 16;  // fp32 at a quarter of the rate
+  const uint64_t products = uint64_t(m_blocks) * n_blocks * Up(p.k, k_unit);
+  in.cost.cycles = uint32_t(model::kMmadIssue + double(products));
+  in.cost.latency = uint32_t(model::kMmadLatency);
+  in.cost.macs_useful = uint64_t(p.m) * p.n * p.k;
+  in.cost.macs_padded = uint64_t(m_blocks) * n_blocks * Up(p.k, kTile) * 4096;
+  const Product product{{p.m, p.n, p.k}, a.addr, b.addr, c.addr, bias ? bias->addr : 0, in_type, accumulate,
+                        bias != nullptr, core.launch->settings.mmad_order};
+  in.run = [product] { RunProduct(product); };
+  UnitFlagBeforeMmad(core, p.unitFlag);
+  Issue(std::move(in));
+  UnitFlagAfterMmad(core, p.unitFlag, {c.addr, p.m, p.n}, loc);
+}
+
+void SetMmLayout(bool row_major, Loc loc) {
+  Step(loc);
+  (void)row_major;  // how the cube walks L0C; it changes timing and the unit flag's order, not the result
+}
+
+}  // namespace twin

@@ -1,0 +1,107 @@
+#include "run.h"
+
+#include <stdexcept>
+
+namespace twin {
+
+namespace {
+
+size_t Elements(const std::vector<int64_t>& shape) {
+  size_t n = 1;
+  for (int64_t d : shape) n *= size_t(d);
+  return n;
+}
+
+void AddRegion(Launch& launch, GmKind kind, const std::string& name, size_t bytes, const void* data) {
+  launch.regions.emplace_back();
+  GmRegion& r = launch.regions.back();
+  r.kind = kind;
+  r.name = name;
+  r.bytes = bytes;
+  if (!bytes) return;
+  r.pages = Pages(bytes);
+  r.base = r.pages.data();
+  r.line_time.assign(bytes / size_t(model::kGmLine) + 2, 0);
+  r.line_written.assign(bytes / size_t(model::kGmLine) + 2, false);
+  if (launch.Cost()) {
+    if (data) std::memcpy(r.base, data, kind == GmKind::kTiling ? bytes : 0);
+    return;
+  }
+  if (data) {
+    std::memcpy(r.base, data, bytes);
+  } else {
+    Poison(r.base, bytes);
+  }
+  if (launch.track_init) {
+    r.init.Resize(bytes);
+    r.init.Set(0, bytes, data != nullptr);
+  }
+  if (launch.hazards && kind != GmKind::kInput && kind != GmKind::kTiling) r.shadow = std::make_unique<GmShadow>(bytes);
+}
+
+}  // namespace
+
+Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, const std::map<std::string, double>& attrs,
+             const std::string& sku, const Settings& settings) {
+  const Op* op = FindOp(name);
+  if (!op) {
+    std::string known;
+    for (const std::string& n : OpNames()) known += (known.empty() ? "" : ", ") + n;
+    throw std::invalid_argument("op '" + name + "' is not registered with the twin; known: " + known);
+  }
+  const Platform* platform = FindPlatform(sku.c_str());
+  if (!platform) {
+    std::string known;
+    for (const Platform& p : kPlatforms) known += std::string(known.empty() ? "" : ", ") + p.sku;
+    throw std::invalid_argument("sku '" + sku + "' is unknown; expected one of " + known);
+  }
+  Launch launch;
+  launch.platform = *platform;
+  launch.settings = settings;
+  launch.plan = op->plan(inputs, attrs, *platform);
+  const bool vector_only = launch.plan.mode == KernelMode::AIV_ONLY || launch.plan.mode == KernelMode::MIX_AIV_1_0;
+  if (launch.plan.blocks < 1 || int(launch.plan.blocks) > (vector_only ? platform->aiv : platform->aic)) {
+    throw std::invalid_argument(Format("op '%s' plans %u blocks; the %s has %d cores of that kind", name.c_str(),
+                                       launch.plan.blocks, platform->sku, vector_only ? platform->aiv : platform->aic));
+  }
+  launch.strict = settings.strict;
+  launch.hazards = settings.strict && settings.mode != Mode::kCost;
+  launch.track_init = settings.strict && settings.mode == Mode::kEager;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    AddRegion(launch, GmKind::kInput, Format("input %zu", i), Elements(inputs[i].shape) * DtypeBytes(inputs[i].dtype),
+              inputs[i].data);
+  }
+  const size_t first_output = launch.regions.size();
+  for (size_t i = 0; i < launch.plan.outputs.size(); ++i) {
+    const TensorSpec& s = launch.plan.outputs[i];
+    AddRegion(launch, GmKind::kOutput, Format("output %zu", i), Elements(s.shape) * DtypeBytes(s.dtype), nullptr);
+  }
+  AddRegion(launch, GmKind::kWorkspace, "workspace", launch.plan.workspace_bytes, nullptr);
+  AddRegion(launch, GmKind::kTiling, "tiling", launch.plan.tiling.size(), launch.plan.tiling.data());
+
+  RunLaunch(launch, op->entry);
+
+  Result r;
+  r.specs = launch.plan.outputs;
+  if (!launch.Cost()) {
+    for (size_t i = 0; i < launch.plan.outputs.size(); ++i) {
+      const GmRegion& g = launch.regions[first_output + i];
+      r.outputs.emplace_back(g.base, g.base + g.bytes);
+    }
+  }
+  Summarise(launch, r);
+  for (const Core& c : launch.cores) r.core_names.push_back(NameOf(c));
+  r.diagnostics = std::move(launch.diagnostics);
+  r.notes = std::move(launch.notes);
+  // The note locations of whole-launch remarks live in the launch: keep their text alive.
+  r.note_files = std::move(launch.site_names);
+  r.sites = std::move(launch.sites);
+  r.trace = std::move(launch.trace);
+  r.blocks = launch.plan.blocks;
+  r.tiling_key = launch.plan.tiling_key;
+  r.workspace_bytes = launch.plan.workspace_bytes;
+  r.mode = launch.plan.mode;
+  return r;
+}
+
+}  // namespace twin
