@@ -31,13 +31,13 @@ Conflict LocalShadow::Access(uint64_t addr, uint32_t len, bool write, Pipe pipe,
                              bool in_order) {
   Conflict first;
   const uint64_t end = addr + len;
-  for (uint64_t b = addr / kBlock; b * kBlock < end; ++b) {
-    const uint64_t lo = std::max(addr, b * kBlock), hi = std::min(end, (b + 1) * kBlock);
+  for (uint64_t b = addr / kShadowBlock; b * kShadowBlock < end; ++b) {
+    const uint64_t lo = std::max(addr, b * kShadowBlock), hi = std::min(end, (b + 1) * kShadowBlock);
     Block& block = blocks_[b];
     uint32_t earlier = 0;
     const char* kind = nullptr;
     uint64_t at = lo;
-    if (block.split < 0 && hi - lo == kBlock) {
+    if (block.split < 0 && hi - lo == kShadowBlock) {
       kind = Check(block.cell, write, int(pipe), seq, known, in_order, &earlier);
     } else {
       if (block.split < 0) {
@@ -52,10 +52,10 @@ Conflict LocalShadow::Access(uint64_t addr, uint32_t len, bool write, Pipe pipe,
       Split& cells = splits_[size_t(block.split)];
       for (uint64_t i = lo; i < hi; ++i) {
         uint32_t e = 0;
-        const char* k = Check(cells[i % kBlock], write, int(pipe), seq, known, in_order, &e);
+        const char* k = Check(cells[i % kShadowBlock], write, int(pipe), seq, known, in_order, &e);
         if (k && !kind) kind = k, earlier = e, at = i;
       }
-      if (write && hi - lo == kBlock) {  // one piece again; keep the latest readers of its bytes
+      if (write && hi - lo == kShadowBlock) {  // one piece again; keep the latest readers of its bytes
         Cell merged = cells[0];
         for (const Cell& c : cells) {
           for (int p = 0; p < kPipes; ++p) merged.reader[p] = std::max(merged.reader[p], c.reader[p]);
@@ -71,7 +71,7 @@ Conflict LocalShadow::Access(uint64_t addr, uint32_t len, bool write, Pipe pipe,
 }
 
 void LocalShadow::Forget(uint64_t addr, uint32_t len) {
-  for (uint64_t b = addr / kBlock; b * kBlock < addr + len; ++b) {
+  for (uint64_t b = addr / kShadowBlock; b * kShadowBlock < addr + len; ++b) {
     Block& block = blocks_[b];
     block.cell = Cell{};
     if (block.split >= 0) free_splits_.push_back(block.split);
@@ -91,13 +91,13 @@ int32_t GmShadow::NewList() {
 
 uint32_t GmShadow::LastWrite(uint64_t offset, uint32_t len, Epoch* who) const {
   uint32_t stamp = 0;
-  for (uint64_t b = offset / kBlock; b * kBlock < offset + len && b < blocks_.size(); ++b) {
+  for (uint64_t b = offset / kShadowBlock; b * kShadowBlock < offset + len && b < blocks_.size(); ++b) {
     const auto split = splits_.find(b);
     if (split == splits_.end()) {
       if (blocks_[b].stamp > stamp) stamp = blocks_[b].stamp, *who = blocks_[b].writer;
     } else {
-      for (uint64_t i = std::max(offset, b * kBlock); i < std::min(offset + len, (b + 1) * kBlock); ++i) {
-        const Cell& c = split->second[i % kBlock];
+      for (uint64_t i = std::max(offset, b * kShadowBlock); i < std::min(offset + len, (b + 1) * kShadowBlock); ++i) {
+        const Cell& c = split->second[i % kShadowBlock];
         if (c.stamp > stamp) stamp = c.stamp, *who = c.writer;
       }
     }

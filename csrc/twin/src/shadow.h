@@ -10,7 +10,7 @@
 
 namespace twin {
 
-constexpr uint32_t kBlock = 32;
+constexpr uint32_t kShadowBlock = 32;
 
 struct CoreState;
 
@@ -36,7 +36,7 @@ struct Conflict {
 
 class LocalShadow {
  public:
-  void Resize(size_t bytes) { blocks_.resize((bytes + kBlock - 1) / kBlock); }
+  void Resize(size_t bytes) { blocks_.resize((bytes + kShadowBlock - 1) / kShadowBlock); }
   // `known` is what the accessing pipe knows to be finished; `in_order` waives same-pipe conflicts.
   Conflict Access(uint64_t addr, uint32_t len, bool write, Pipe pipe, uint32_t seq, const Clock& known, bool in_order);
   void Forget(uint64_t addr, uint32_t len);  // the memory changed hands: no history
@@ -50,7 +50,7 @@ class LocalShadow {
     Cell cell;
     int32_t split = -1;  // index into splits_
   };
-  using Split = std::array<Cell, kBlock>;
+  using Split = std::array<Cell, kShadowBlock>;
   static const char* Check(Cell& c, bool write, int pipe, uint32_t seq, const Clock& known, bool in_order,
                            uint32_t* earlier);
   std::vector<Block> blocks_;
@@ -60,7 +60,7 @@ class LocalShadow {
 
 class GmShadow {
  public:
-  explicit GmShadow(size_t bytes) : blocks_((bytes + kBlock - 1) / kBlock) {}
+  explicit GmShadow(size_t bytes) : blocks_((bytes + kShadowBlock - 1) / kShadowBlock) {}
   // `knows(epoch)` tells whether the accessor is ordered after it.
   template <typename Knows>
   Conflict Access(uint64_t offset, uint32_t len, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp,
@@ -82,7 +82,7 @@ class GmShadow {
   Conflict CheckCell(Cell& c, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp, const Knows& knows);
   int32_t NewList();
   std::vector<Cell> blocks_;
-  std::unordered_map<uint64_t, std::array<Cell, kBlock>> splits_;
+  std::unordered_map<uint64_t, std::array<Cell, kShadowBlock>> splits_;
   std::vector<std::vector<Other>> lists_;
   std::vector<int32_t> free_lists_;
 };
@@ -131,18 +131,18 @@ Conflict GmShadow::Access(uint64_t offset, uint32_t len, bool write, bool atomic
                           uint32_t stamp, const Knows& knows) {
   Conflict first;
   const uint64_t end = offset + len;
-  for (uint64_t b = offset / kBlock; b * kBlock < end; ++b) {
-    const uint64_t lo = std::max(offset, b * kBlock), hi = std::min(end, (b + 1) * kBlock);
+  for (uint64_t b = offset / kShadowBlock; b * kShadowBlock < end; ++b) {
+    const uint64_t lo = std::max(offset, b * kShadowBlock), hi = std::min(end, (b + 1) * kShadowBlock);
     Cell& whole = blocks_[b];
     auto split = splits_.empty() ? splits_.end() : splits_.find(b);
-    const bool full = hi - lo == kBlock || (b + 1 == blocks_.size() && lo == b * kBlock && hi == end);
+    const bool full = hi - lo == kShadowBlock || (b + 1 == blocks_.size() && lo == b * kShadowBlock && hi == end);
     if (split == splits_.end() && full) {
       const Conflict c = CheckCell(whole, write, atomic, track_reads, me, stamp, knows);
       if (c && !first) first = {c.earlier, c.kind, lo};
       continue;
     }
     if (split == splits_.end()) {
-      std::array<Cell, kBlock> cells;
+      std::array<Cell, kShadowBlock> cells;
       for (Cell& cell : cells) {
         cell = whole;
         if (whole.others >= 0) {
@@ -154,7 +154,7 @@ Conflict GmShadow::Access(uint64_t offset, uint32_t len, bool write, bool atomic
       split = splits_.emplace(b, cells).first;
     }
     for (uint64_t i = lo; i < hi; ++i) {
-      const Conflict c = CheckCell(split->second[i % kBlock], write, atomic, track_reads, me, stamp, knows);
+      const Conflict c = CheckCell(split->second[i % kShadowBlock], write, atomic, track_reads, me, stamp, knows);
       if (c && !first) first = {c.earlier, c.kind, i};
     }
     if (full && write && !atomic) {  // one piece again
