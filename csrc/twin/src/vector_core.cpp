@@ -29,7 +29,7 @@ int PopCount(uint64_t v) { return __builtin_popcountll(v); }
 // Blocks (index of 32 B in UB) an operand touches in one repeat, one entry per block of lanes; -1 where no lane of
 // the block is active.
 void BlocksOf(const VecArg& arg, const VecShape& shape, uint32_t r, int64_t (&blocks)[16]) {
-  const uint32_t per_block = kBlock / arg.bytes;
+  const uint32_t per_block = kBlockBytes / arg.bytes;
   const uint32_t active = r + 1 == shape.repeats ? shape.tail : shape.lanes;
   for (uint32_t b = 0; b < 16; ++b) {
     blocks[b] = -1;
@@ -37,7 +37,7 @@ void BlocksOf(const VecArg& arg, const VecShape& shape, uint32_t r, int64_t (&bl
     if (first >= active) continue;
     bool any = false;
     for (uint32_t l = first; l < std::min(first + per_block, active) && !any; ++l) any = shape.Lane(l);
-    if (any) blocks[b] = int64_t(arg.ref.addr / kBlock) + int64_t(r) * arg.rep + int64_t(b) * arg.blk;
+    if (any) blocks[b] = int64_t(arg.ref.addr / kBlockBytes) + int64_t(r) * arg.rep + int64_t(b) * arg.blk;
   }
 }
 
@@ -60,7 +60,7 @@ bool SameWalk(const VecArg& a, const VecArg& b) {
 // result inside a repeat, or two repeats that write the same place.
 void CheckWalk(const VecArg* args, size_t n, const VecShape& shape, Overlap overlap, const char* api, Loc loc) {
   const Extent written = ExtentOf(args[0], shape);
-  const int64_t first = int64_t(written.lo / kBlock), last = int64_t((written.hi - 1) / kBlock);
+  const int64_t first = int64_t(written.lo / kBlockBytes), last = int64_t((written.hi - 1) / kBlockBytes);
   std::vector<int> writers(size_t(last - first + 1), -1);  // the repeat that wrote each block of dst
   const auto writer = [&](int64_t block) -> int {
     return block < first || block > last ? -1 : writers[size_t(block - first)];
@@ -114,7 +114,7 @@ uint64_t VecShape::ActiveLanes() const {
 
 VecShape FullShape(uint32_t bytes, uint32_t repeats) {
   VecShape shape;
-  shape.lanes = shape.tail = kRepeat / bytes;
+  shape.lanes = shape.tail = kRepeatBytes / bytes;
   shape.repeats = repeats;
   SetPrefix(shape, shape.lanes);
   return shape;
@@ -122,7 +122,7 @@ VecShape FullShape(uint32_t bytes, uint32_t repeats) {
 
 VecShape ResolveMask(const VecMask& mask, uint32_t bytes, const char* api, Loc loc) {
   SprState& spr = Cur().spr;
-  const uint32_t lanes = kRepeat / bytes;
+  const uint32_t lanes = kRepeatBytes / bytes;
   const bool counter = spr.mask_mode == AscendC::MaskMode::COUNTER;
   if (mask.kind == VecMask::Kind::kCount) {
     // The count form sets counter mode, the count, normal mode and the full mask, whatever was there before.
@@ -178,7 +178,7 @@ VecShape ResolveMask(const VecMask& mask, uint32_t bytes, const char* api, Loc l
 LaneRuns RunsOf(const VecShape& shape, uint32_t limit, const VecArg* args, size_t n) {
   uint32_t cut = 1u << 30;
   for (size_t i = 0; i < n; ++i) {
-    if (args[i].blk != 1) cut = std::min<uint32_t>(cut, kBlock / args[i].bytes);
+    if (args[i].blk != 1) cut = std::min<uint32_t>(cut, kBlockBytes / args[i].bytes);
   }
   LaneRuns runs;
   for (uint32_t l = 0; l < limit;) {
@@ -225,7 +225,7 @@ bool CheckVector(const VecArg* args, size_t n, const VecShape& shape, Overlap ov
     Report(Rule::kStride, Format("%s: dstRepStride 0 lets %u repeats write the same place; only an accumulation with "
                                  "dst == src1 may", api, shape.repeats), loc);
   }
-  bool walk = shape.repeats > 1 && dst.rep != 0 && dst.rep < shape.lanes * dst.bytes / kBlock * dst.blk;
+  bool walk = shape.repeats > 1 && dst.rep != 0 && dst.rep < shape.lanes * dst.bytes / kBlockBytes * dst.blk;
   const Extent d = ExtentOf(dst, shape);
   for (size_t i = 1; i < n; ++i) {
     const Extent s = ExtentOf(args[i], shape);
@@ -275,7 +275,7 @@ void AddRepeats(Instr& instr, const VecArg& arg, const LaneRuns& runs, uint32_t 
       pieces.push_back({offset, len});
     }
   }
-  const uint64_t start = uint64_t(first) * arg.rep * kBlock, stride = uint64_t(arg.rep) * kBlock;
+  const uint64_t start = uint64_t(first) * arg.rep * kBlockBytes, stride = uint64_t(arg.rep) * kBlockBytes;
   const uint32_t count = arg.rep == 0 ? 1 : repeats;
   // Evenly spaced pieces whose spacing continues into the next repeat are one regular set.
   if (pieces.size() > 1) {

@@ -75,9 +75,9 @@ void IssueBrcb(const VecArg& dst, const VecArg& src, uint32_t repeats, Loc loc) 
     instr.run = [d = dst.ref.addr, s = src.ref.addr, bytes = uint32_t(dst.bytes), blk = dst.blk, rep = dst.rep, repeats] {
       const bool track = Tracking() && !AllInit(s, repeats * 8 * bytes);
       for (uint32_t i = 0; i < repeats * 8; ++i) {
-        const uint64_t to = d + uint64_t(i / 8) * rep * kBlock + uint64_t(i % 8) * blk * kBlock;
-        for (uint32_t o = 0; o < kBlock; o += bytes) Move(to + o, s + i * bytes, bytes, track);
-        if (!track && Tracking()) MarkInit(Mem::UB, to, kBlock);
+        const uint64_t to = d + uint64_t(i / 8) * rep * kBlockBytes + uint64_t(i % 8) * blk * kBlockBytes;
+        for (uint32_t o = 0; o < kBlockBytes; o += bytes) Move(to + o, s + i * bytes, bytes, track);
+        if (!track && Tracking()) MarkInit(Mem::UB, to, kBlockBytes);
       }
     };
   }
@@ -174,12 +174,12 @@ void IssueGatherBlocks(const VecArg& dst, const TensorRef& src, const TensorRef&
       const uint32_t* offset = reinterpret_cast<const uint32_t*>(Raw(Mem::UB, o));
       const bool track = Tracking();
       for (uint32_t i = 0; i < repeats * 8; ++i) {
-        if (offset[i] % kBlock != 0 || s + uint64_t(offset[i]) + kBlock > hi) {
-          Report(offset[i] % kBlock != 0 ? Rule::kMisaligned : Rule::kOutOfBounds,
+        if (offset[i] % kBlockBytes != 0 || s + uint64_t(offset[i]) + kBlockBytes > hi) {
+          Report(offset[i] % kBlockBytes != 0 ? Rule::kMisaligned : Rule::kOutOfBounds,
                  Format("Gatherb: offset %u of block %u, the source has %u bytes", offset[i], i, hi - s), loc);
           continue;
         }
-        Move(d + uint64_t(i / 8) * rep * kBlock + uint64_t(i % 8) * blk * kBlock, s + offset[i], kBlock, track);
+        Move(d + uint64_t(i / 8) * rep * kBlockBytes + uint64_t(i % 8) * blk * kBlockBytes, s + offset[i], kBlockBytes, track);
       }
     };
   }
@@ -192,7 +192,7 @@ uint64_t IssueGatherMask(const VecArg& dst, const VecArg& src, uint32_t pattern,
     Report(Rule::kParameter, Format("GatherMask: pattern %u, the built-in ones are 1..7", pattern), loc);
     return 0;
   }
-  const uint32_t repeats = p.repeatTimes, lanes = kRepeat / src.bytes;
+  const uint32_t repeats = p.repeatTimes, lanes = kRepeatBytes / src.bytes;
   const uint32_t per_repeat = reduce_mode ? mask : lanes;  // may exceed a repeat: counter mode walks on
   if (repeats == 0 || per_repeat == 0) return 0;
   if (!CheckUb(dst.ref, "GatherMask", "dst", loc) || !CheckUb(src.ref, "GatherMask", "src0", loc) ||
@@ -207,12 +207,12 @@ uint64_t IssueGatherMask(const VecArg& dst, const VecArg& src, uint32_t pattern,
   for (uint32_t l = 0; l < per_repeat; ++l) selected += selects(l);
   const uint64_t total = selected * repeats;
   Instr instr(Pipe::V, "GatherMask", loc);
-  const uint32_t per_block = kBlock / src.bytes;
+  const uint32_t per_block = kBlockBytes / src.bytes;
   if (NeedSpans()) {
     for (uint32_t l = 0; l < per_repeat; l += per_block) {
       const uint32_t n = std::min(per_block, per_repeat - l);
-      instr.spans.push_back(Touch(src.ref, int64_t(l / per_block) * src.blk * kBlock, n * src.bytes, false, repeats,
-                                  int64_t(src.rep) * kBlock));
+      instr.spans.push_back(Touch(src.ref, int64_t(l / per_block) * src.blk * kBlockBytes, n * src.bytes, false, repeats,
+                                  int64_t(src.rep) * kBlockBytes));
     }
     AddRange(instr, dst.ref, 0, total * dst.bytes, true);
     MarkCopies(instr);
@@ -307,13 +307,21 @@ void IssueTransData(const TensorRef (&dst)[16], const TensorRef (&src)[16], uint
       return;
     }
   }
+  for (const TensorRef& d : dst) {
+    for (const TensorRef& s : src) {
+      if (d.addr == s.addr) {
+        Report(Rule::kOverlap, "TransDataTo5HD: a block is both source and destination", loc);
+        return;
+      }
+    }
+  }
   if (repeats == 1 && (dst_rep != 0 || src_rep != 0)) {
     Report(Rule::kStride, "TransDataTo5HD: with one repeat both repeat strides must be 0", loc);
   }
   Instr instr(Pipe::V, "TransDataTo5HD", loc);
   if (NeedSpans()) {
     const auto add = [&](const TensorRef& t, uint32_t rep, bool write) {
-      instr.spans.push_back(Touch(t, 0, kBlock, write, rep == 0 ? 1 : repeats, int64_t(rep) * kBlock));
+      instr.spans.push_back(Touch(t, 0, kBlockBytes, write, rep == 0 ? 1 : repeats, int64_t(rep) * kBlockBytes));
     };
     for (const TensorRef& t : src) add(t, src_rep, false);
     for (const TensorRef& t : dst) add(t, dst_rep, true);
@@ -330,14 +338,14 @@ void IssueTransData(const TensorRef (&dst)[16], const TensorRef (&src)[16], uint
     }
     instr.run = [lists, bytes, repeats, dst_rep, src_rep] {
       const bool track = Tracking();
-      const uint32_t columns = kBlock / bytes;  // of a source block
+      const uint32_t columns = kBlockBytes / bytes;  // of a source block
       for (uint32_t r = 0; r < repeats; ++r) {
         for (uint32_t row = 0; row < 16; ++row) {
           for (uint32_t c = 0; c < columns; ++c) {
             // Output row c has 16 elements: one block of b16, two blocks (2c, 2c + 1) of b32.
             const uint32_t block = bytes == 2 ? c : 2 * c + row / 8, lane = bytes == 2 ? row : row % 8;
-            Move(lists.dst[block] + uint64_t(r) * dst_rep * kBlock + lane * bytes,
-                 lists.src[row] + uint64_t(r) * src_rep * kBlock + c * bytes, bytes, track);
+            Move(lists.dst[block] + uint64_t(r) * dst_rep * kBlockBytes + lane * bytes,
+                 lists.src[row] + uint64_t(r) * src_rep * kBlockBytes + c * bytes, bytes, track);
           }
         }
       }

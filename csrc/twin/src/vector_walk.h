@@ -12,7 +12,7 @@ class Walk {
     merged_ = FullMask(shape);
     for (size_t i = 0; i < n; ++i) {
       arg_[i] = {args[i].ref.addr, uint16_t(args[i].blk), uint16_t(args[i].rep), args[i].bytes};
-      merged_ = merged_ && args[i].blk == 1 && (shape.repeats == 1 || args[i].rep * kBlock == shape.lanes * args[i].bytes);
+      merged_ = merged_ && args[i].blk == 1 && (shape.repeats == 1 || args[i].rep * kBlockBytes == shape.lanes * args[i].bytes);
     }
   }
 
