@@ -1,0 +1,41 @@
+"""Shared fixtures: both execution modes, synchronous launches, and a working directory that is thrown away."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings; errors stay visible
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _scratch_directory(tmp_path, monkeypatch):
+    """MindSpore drops rank_0/ and kernel_meta/ where it stands; tests must not litter the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(params=["pynative", "graph"])
+def mode(request):
+    """Run the test in both of MindSpore's modes. PyNative is made synchronous: its errors are otherwise reported by
+    a later, unrelated operator."""
+    import mindspore as ms
+
+    ms.set_device("CPU")
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE if request.param == "graph" else ms.PYNATIVE_MODE)
+    ms.runtime.launch_blocking()
+    yield request.param
+    ms.set_context(mode=before)
+
+
+@pytest.fixture
+def graph_mode():
+    """GRAPH_MODE for tests that need only one mode."""
+    import mindspore as ms
+
+    ms.set_device("CPU")
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    yield
+    ms.set_context(mode=before)
