@@ -6,6 +6,7 @@ Names are loaded when they are first used, so that importing the package costs n
 from __future__ import annotations
 
 import importlib
+import os
 
 from vit_kernels._version import __version__
 
@@ -18,6 +19,20 @@ _LAZY = {
 }
 
 __all__ = ["__version__", *_LAZY]
+
+
+def _announce_op_package() -> None:
+    """Put the Ascend C op package, where this installation has one, on the path that CANN and MindSpore search.
+
+    It has to be there before MindSpore loads its operator libraries.
+    """
+    vendor = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vendors", "vit_kernels")
+    known = [path for path in os.environ.get("ASCEND_CUSTOM_OPP_PATH", "").split(":") if path]
+    if os.path.isdir(vendor) and vendor not in known:
+        os.environ["ASCEND_CUSTOM_OPP_PATH"] = ":".join([vendor, *known])
+
+
+_announce_op_package()
 
 
 def __getattr__(name: str):

@@ -1,0 +1,37 @@
+"""The Ascend C operators as both of their callers see them: names and order of inputs, attributes and outputs.
+
+csrc/ascend/<op>/op_host holds the same facts for CANN; a test keeps the two, and the kernels' arguments, equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One Ascend C operator.
+
+    Attributes:
+        name: of the kernel function; its CamelCase is the operator's type, `aclnn` + that the name of its interface.
+        inputs: in the kernel's order.
+        outputs: in the kernel's order.
+        attrs: (name, type as CustomRegOp spells it), in the interface's order.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def type(self) -> str:
+        """VitAttention for vit_attention."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
+
+
+KERNELS = {kernel.name: kernel for kernel in (
+    Kernel("vit_attention", ("qkv",), ("out", "softmax_max", "softmax_sum"), (("scale", "float"),)),
+    Kernel("vit_attention_grad", ("dout", "qkv", "out", "softmax_max", "softmax_sum"), ("dqkv",),
+           (("scale", "float"), ("deterministic", "bool"))),
+)}
