@@ -1,0 +1,102 @@
+"""The Ascend C sources against the public interface of CANN, and their three descriptions against each other.
+
+CANN's headers are not here; csrc/ascend/parity declares the part of them that the sources use, with its exact types, for
+toolkits 8 and 9. The sources are parsed against it as the device compiler would see them, each core half apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vit_kernels.ops._kernels import KERNELS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ASCEND = REPOSITORY / "csrc/ascend"
+OPERATORS = sorted(p.stem for p in ASCEND.glob("*/op_host/vit_*.cpp"))
+COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+
+
+def source(kind: str, name: str) -> Path:
+    """op_host or op_kernel source of an operator."""
+    return next(ASCEND.glob(f"*/{kind}/{name}.cpp"))
+
+
+@pytest.mark.parametrize("kind", ["op_kernel", "op_host"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_sources_parse_against_the_public_interface(name, kind):
+    done = subprocess.run(["bash", str(ASCEND / "parity/check.sh"), str(source(kind, name))], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_the_guard_notices_a_wrong_type(tmp_path):
+    kernel = tmp_path / "op_kernel/vit_wrong.cpp"
+    kernel.parent.mkdir()
+    kernel.write_text('#include "kernel_operator.h"\nusing namespace AscendC;\n'
+                      "__aicore__ inline void F(const LocalTensor<bfloat16_t>& t) { Exp(t, t, 16); }\n"
+                      'extern "C" __global__ __aicore__ void vit_wrong(GM_ADDR x, GM_ADDR workspace, GM_ADDR tiling) {\n'
+                      "  TPipe pipe;\n  TBuf<TPosition::VECCALC> b;\n  pipe.InitBuffer(b, 256);\n"
+                      "  F(b.Get<bfloat16_t>());\n}\n")
+    done = subprocess.run(["bash", str(ASCEND / "parity/check.sh"), str(kernel)], capture_output=True, text=True)
+    assert done.returncode != 0 and "error" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory):
+    """What each op_host source registers, by kernel name."""
+    folder = tmp_path_factory.mktemp("definitions")
+    found = {}
+    for name in OPERATORS:
+        program = folder / name
+        # Static: the loader never sees the calls into CANN's run time, which nothing here makes.
+        subprocess.run([COMPILER, "-std=c++17", "-O0", f'-DVIT_OP_HOST_SOURCE="{source("op_host", name)}"',
+                        "-DVIT_CANN_MAJOR=8", "-I", str(ASCEND / "parity/host"), "-I", str(ASCEND),
+                        str(ASCEND / "parity/host/dump.cpp"), "-o", str(program), "-static",
+                        "-Wl,--unresolved-symbols=ignore-all"],
+                       check=True)
+        registered = json.loads(subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout)
+        assert len(registered) == 1
+        found[name] = registered[0]
+    return found
+
+
+def test_every_operator_has_its_wrapper():
+    assert sorted(KERNELS) == OPERATORS
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_definition_kernel_and_wrapper_agree(name, definitions):
+    definition, wrapper = definitions[name], KERNELS[name]
+    assert definition["type"] == wrapper.type
+    inputs, outputs = ([p["name"] for p in definition[kind]] for kind in ("inputs", "outputs"))
+    assert (tuple(inputs), tuple(outputs)) == (wrapper.inputs, wrapper.outputs)
+    assert [(a["name"], a["type"]) for a in definition["attrs"]] == list(wrapper.attrs)
+
+    text = source("op_kernel", name).read_text()
+    signature = re.search(r'extern "C" __global__ __aicore__ void (\w+)\(([^)]*)\)', text)
+    assert signature[1] == name
+    arguments = re.findall(r"GM_ADDR (\w+)", signature[2])
+    assert arguments == [*inputs, *outputs, "workspace", "tiling"]
+    assert re.search(r"KERNEL_TASK_TYPE_DEFAULT\(KERNEL_TYPE_\w+\);", text)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_definition_is_complete(name, definitions):
+    definition = definitions[name]
+    params = definition["inputs"] + definition["outputs"]
+    columns = len(params[0]["dtypes"])
+    assert columns >= 2
+    for p in params:
+        assert len(p["dtypes"]) == columns == p["formats"], p["name"]
+        assert p["unknown_formats"] in (0, columns)
+        assert "other" not in p["dtypes"]
+    assert all(p["contiguous"] for p in definition["inputs"])
+    assert len({tuple(p["dtypes"][k] for p in definition["inputs"]) for k in range(columns)}) == columns
+    assert sorted(definition["configs"]) == ["ascend910_93", "ascend910b"]
+    assert definition["infer_shape"] and definition["infer_dtype"] and definition["tiling"]
