@@ -127,6 +127,8 @@ void InitQueue(QueueImpl& q, uint32_t num, uint32_t bytes, Loc loc) {
   for (uint32_t i = 0; i < num; ++i) {
     Buffer* b = NewBuffer(q.pos, bytes, loc);
     b->queue = &q;
+    b->full_kind = FullEvent(q);
+    b->free_kind = FreeEvent(q);
     q.buffers.push_back(b);
   }
 }
@@ -302,8 +304,8 @@ void CheckQueuesAtEnd(Core& core, Loc loc) {
                                                               : "dequeued, never freed";
       Report(Rule::kQueueLeak, Format("a tensor at %s is left %s when TPipe ends", Name(b.pos), state), b.last_loc, loc);
     }
-    for (int e = 0; e < kEvents && b.queue; ++e) {
-      const bool full = AscendC::HardEvent(e) == FullEvent(*b.queue), free = AscendC::HardEvent(e) == FreeEvent(*b.queue);
+    for (int e = 0; e < kEvents; ++e) {
+      const bool full = AscendC::HardEvent(e) == b.full_kind, free = AscendC::HardEvent(e) == b.free_kind;
       if (full && b.full_event >= 0) st.flag[e][b.full_event].set = false;
       if (free && b.free_event >= 0) st.flag[e][b.free_event].set = false;
       if (full && b.full_event >= 0) st.event_used[e] = uint8_t(st.event_used[e] & ~(1u << b.full_event));

@@ -21,6 +21,7 @@ struct Buffer {
   uint32_t generation = 0;   // counts life cycles: a tensor of an earlier one is dead
   QueueImpl* queue = nullptr;
   int full_event = -1, free_event = -1;  // event ids in flight
+  AscendC::HardEvent full_kind = AscendC::HardEvent::MAX, free_kind = AscendC::HardEvent::MAX;  // outlive the queue
   bool full_muted = false, free_muted = false;
   Loc init_loc, last_loc;    // InitBuffer; the last Alloc/EnQue/DeQue/Free
 };
