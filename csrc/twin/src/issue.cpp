@@ -141,6 +141,10 @@ void Issue(Instr&& in) {
   }
   if (launch.Cost()) {
     Account(c, in);
+    while (c.state->time.pipe[int(in.pipe)].free > launch.horizon) {
+      c.state->fiber->Yield();
+      if (launch.stopping) throw CoreAbort{};
+    }
     return;
   }
   if (!c.spr.initialised) {

@@ -102,6 +102,9 @@ bool ForceSomeCrossSet(Launch& launch) {
   return false;
 }
 
+// What L2 holds depends on who came first: in cost mode the cores advance through simulated time together.
+constexpr double kTogether = 2000;  // cycles
+
 void Schedule(Launch& launch) {
   const size_t n = launch.cores.size();
   std::vector<size_t> order(n);
@@ -125,6 +128,15 @@ void Schedule(Launch& launch) {
     if (all_done) return;
     if (ended || launch.progress + launch.steps != before || launch.stopping) continue;
     if (launch.Deferred() && ForceSomeCrossSet(launch)) continue;
+    double latest = 0;
+    for (const Core& c : launch.cores) {
+      if (c.state->fiber->done()) continue;
+      for (const PipeClock& p : c.state->time.pipe) latest = std::max(latest, p.free);
+    }
+    if (launch.Cost() && latest > launch.horizon) {
+      launch.horizon += kTogether;
+      continue;
+    }
     ReportDeadlock(launch);
     launch.stopping = true;
   }

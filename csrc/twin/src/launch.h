@@ -146,6 +146,7 @@ struct Launch {
   uint64_t random = 0;
   bool stopping = false;                    // deadlock or step limit: every core unwinds
   uint64_t progress = 0;                    // bumped whenever a token is delivered
+  double horizon = 0;  // cost mode: no core goes far beyond this time before the others have come there
   struct Barrier {
     uint64_t round = 0;
     int arrived = 0, expected = 0;
