@@ -193,15 +193,16 @@ class FileTensor(LazyTensor):
         file: where it lies.
         pieces: (offset, bytes) in order.
         crc32: checksum of the whole, None if the format has none.
+        crc32_before: checksum of what the format counts in before the tensor's first byte.
 
     Raises:
         CheckpointError: the pieces do not add up to the shape, or leave the file.
     """
 
     def __init__(self, name: str, shape: Sequence[int], dtype: str, file: File, pieces: Sequence[tuple[int, int]],
-                 crc32: int | None = None):
+                 crc32: int | None = None, crc32_before: int = 0):
         super().__init__(name, shape, dtype, self._read_pieces)
-        self.file, self.pieces, self.crc32 = file, list(pieces), crc32
+        self.file, self.pieces, self.crc32, self.crc32_before = file, list(pieces), crc32, crc32_before
         stored = sum(count for _, count in self.pieces)
         if stored != self.nbytes:
             raise CheckpointError(f"{file.path}: tensor {name!r} has shape {_show_shape(self.shape)} and dtype {dtype}, "
@@ -216,7 +217,7 @@ class FileTensor(LazyTensor):
             data = self.file.read(*self.pieces[0])
         else:
             data = bytearray().join(self.file.read(*piece) for piece in self.pieces)
-        if self.crc32 is not None and zlib.crc32(data) != self.crc32:
+        if self.crc32 is not None and zlib.crc32(data, self.crc32_before) != self.crc32:
             raise CheckpointError(f"{self.file.path}: the checksum of tensor {self.name!r} does not match; the file is "
                                   "damaged, copy or download it again")
         return np.frombuffer(data, STORAGE[self.dtype])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO, Mapping
 import zipfile
+import zlib
+from typing import BinaryIO, Mapping
 
 import numpy as np
 
@@ -73,9 +74,11 @@ def _stored(archive: Archive, member: str, name: str) -> LazyTensor:
     offset, size = archive.offset(member), archive.size(member)
     head = bytes(archive.file.read(offset, min(size, _MAX_HEADER)))
     shape, dtype, fortran, start = _header(archive, head, name)
+    # The archive's checksum is that of the .npy header and the values behind it.
+    checksum = archive.crc32(member), zlib.crc32(head[:start])
     if not fortran:
-        return FileTensor(name, shape, dtype, archive.file, [(offset + start, size - start)])
-    column_major = FileTensor(name, shape[::-1], dtype, archive.file, [(offset + start, size - start)])
+        return FileTensor(name, shape, dtype, archive.file, [(offset + start, size - start)], *checksum)
+    column_major = FileTensor(name, shape[::-1], dtype, archive.file, [(offset + start, size - start)], *checksum)
     return column_major.derive(name, shape, lambda bits: bits.T)
 
 
