@@ -1,0 +1,29 @@
+"""The shapes on which the GELU-MLP kernels have to hold: a few for every run, the whole grid for a run on purpose."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from tests.ascend._gelu_mlp import Case
+
+WIDTHS = {"ti": 192, "s": 384, "b": 768, "l": 1024, "h": 1280}
+TOKENS = (1, 50, 197, 257, 577, 1025)
+BATCHES = (1, 3, 8)
+
+# Rows that end in the middle of a tile or a fractal, one row, hidden sizes that are no multiple of a tile, out != width.
+QUICK = (
+    Case(197, 192, 768),
+    Case(197, 192, 768, "bfloat16", 1),
+    Case(1, 192, 768, "bfloat16"),
+    Case(50, 64, 272, approximate=1),
+    Case(37, 80, 48, "bfloat16", bias_dtype="float32", out=112),
+    Case(300, 48, 160, bias_dtype="float32"),
+)
+
+
+def grid() -> Iterator[Case]:
+    """Every ViT width, token count, batch, dtype and form."""
+    for width, tokens, batch, dtype, form in itertools.product(WIDTHS.values(), TOKENS, BATCHES,
+                                                               ("float16", "bfloat16"), (0, 1)):
+        yield Case(batch * tokens, width, 4 * width, dtype, form)
