@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from vit_kernels.data import digits
-from vit_kernels.data.folder import load_folder
+from vit_kernels.data.folder import load_folder, load_test_folder
 from vit_kernels.data.idx import read_idx
 from vit_kernels.data.images import ArrayImages, ImageDataset
 from vit_kernels.errors import DataError, UsageError
@@ -51,6 +51,20 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Splits:
     if not path.exists():
         raise UsageError(f"dataset {name!r} is neither {' nor '.join(NAMES)} nor an existing folder; check the spelling")
     return Splits(str(path), *load_folder(path))
+
+
+def load_test_images(name: str, data_dir: str | Path | None = None) -> ImageDataset:
+    """The images to evaluate on: the test part of a data set, or all of a plain tree of class folders.
+
+    A tree without train/ and val/ is a test set of its own here: who evaluates on a folder means every image in it.
+
+    Raises:
+        UsageError, DataError: as `load_dataset`.
+    """
+    path = Path(name)
+    if name in NAMES or not path.is_dir():
+        return load_dataset(name, data_dir).test
+    return load_test_folder(path)
 
 
 def _fashion_mnist(folder: Path) -> Splits:

@@ -47,6 +47,15 @@ def load_folder(root: str | Path) -> tuple[FileImages, FileImages]:
     return split_images(scan_folder(root), root)
 
 
+def load_test_folder(root: Path) -> FileImages:
+    """The test images of a tree: those of val/ (or validation/, test/) where there is one, else all.
+
+    Raises:
+        DataError: as `scan_folder`.
+    """
+    return scan_folder(next((root / n for n in _TEST if (root / n).is_dir()), root))
+
+
 def split_images(images: FileImages, root: Path) -> tuple[FileImages, FileImages]:
     """Of each class, in sorted order, images 4, 9, 14, ... for testing (at least the last one), the rest for training."""
     test = np.zeros(len(images), bool)

@@ -59,6 +59,11 @@ class Checkpoint:
         return model
 
 
+def is_own(metadata: dict[str, Any]) -> bool:
+    """Whether a file with these text entries was written by `save`."""
+    return _KEY in metadata
+
+
 def weights_of(model: nn.Cell) -> dict[str, np.ndarray]:
     """Every parameter of a model by name."""
     return {p.name: p.asnumpy() for p in model.get_parameters()}

@@ -1,0 +1,160 @@
+"""A checkpoint ready for use: the model with its weights, how its input is made, what its outputs are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Sequence
+
+import numpy as np
+from mindspore import Tensor
+from PIL import Image
+
+from vit_kernels import checkpoint as checkpoints
+from vit_kernels.data.labels import imagenet_labels
+from vit_kernels.data.preprocessing import Preprocessing
+from vit_kernels.models import ViTConfig, ViTForImageClassification
+from vit_kernels.training import checkpoint_io
+from vit_kernels.training.run_folder import find_checkpoint
+
+# What the published weights of these vocabularies were trained with: pixels scaled to -1..1.
+_HALF = (0.5, 0.5, 0.5)
+_PILLOW_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+
+
+@dataclasses.dataclass
+class Classifier:
+    """A model and everything that has to be known to use it.
+
+    Attributes:
+        model: images -> logits, in evaluation mode.
+        preprocessing: how an image becomes the model's input.
+        classes: names of the outputs, in order.
+        path: where the weights come from.
+        training: what the checkpoint says of its training ('dataset' and so on); empty for other projects' files.
+    """
+
+    model: ViTForImageClassification
+    preprocessing: Preprocessing
+    classes: list[str]
+    path: str
+    training: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def prepare(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Decoded images -> the model's input (B, C, H, W)."""
+        transform, (height, width) = self.preprocessing.transform(), self.preprocessing.image_size
+        pixels = np.empty((len(images), height, width, self.preprocessing.channels), np.uint8)
+        for row, image in enumerate(images):
+            pixels[row] = np.asarray(transform(image, None)).reshape(pixels.shape[1:])
+        return self.preprocessing.normalize(pixels)
+
+    def probabilities(self, inputs: np.ndarray, batch_size: int | None = None) -> np.ndarray:
+        """inputs (B, C, H, W) -> softmax of the logits (B, classes), float64.
+
+        Args:
+            inputs: of `prepare`.
+            batch_size: size to fill the batch up to, so that the last one does not compile another graph.
+        """
+        count = len(inputs)
+        if batch_size and count < batch_size:
+            inputs = np.concatenate([inputs, np.repeat(inputs[:1], batch_size - count, 0)])
+        logits = self.model(Tensor(inputs)).asnumpy()[:count].astype(np.float64)
+        weights = np.exp(logits - logits.max(1, keepdims=True))
+        return weights / weights.sum(1, keepdims=True)
+
+    def top(self, probabilities: np.ndarray, count: int) -> list[list[dict[str, Any]]]:
+        """The `count` likeliest classes of each row as {'rank', 'index', 'label', 'score'}, best first."""
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+        return [[{"rank": rank, "index": int(k), "label": self.classes[k], "score": float(row[k])}
+                 for rank, k in enumerate(best, 1)] for row, best in zip(probabilities, order)]
+
+
+def load_classifier(where: str | Path | None, backend: str | None = None) -> Classifier:
+    """A classifier from a checkpoint.
+
+    Args:
+        where: a checkpoint file of any supported kind, a training run's output folder, a Hugging Face folder; None for the
+            newest run under output/.
+        backend: see `vit_kernels.ops.resolve_backend`.
+
+    Raises:
+        UsageError: nothing is there.
+        CheckpointError: it cannot be read, or is no classifier.
+    """
+    path = _locate(where)
+    opened = checkpoints.load(path)
+    if checkpoint_io.is_own(opened.metadata):
+        own = checkpoint_io.load(path)
+        return Classifier(own.build(backend).set_train(False), own.preprocessing, own.classes, str(path), own.training)
+    config = ViTConfig(**opened.config)
+    if not config.num_classes:
+        raise checkpoints.CheckpointError(f"{opened.path} is a backbone without a classifier; train one on top of it with "
+                                          f"python -m vit_kernels.train --checkpoint {opened.path}")
+    model = ViTForImageClassification(config, backend=backend)
+    checkpoints.load_checkpoint_into(model, opened)
+    return Classifier(model.set_train(False), foreign_preprocessing(opened, config), foreign_classes(opened, config), opened.path)
+
+
+def _locate(where: str | Path | None) -> Path:
+    if where is not None and Path(where).is_dir() and not (Path(where) / "checkpoints").is_dir():
+        return Path(where)  # a Hugging Face folder, or one with a single file
+    return find_checkpoint(where)
+
+
+def foreign_preprocessing(opened: checkpoints.Checkpoint, config: ViTConfig) -> Preprocessing:
+    """How another project feeds these weights: from its own file where there is one, else from where they come."""
+    height, width = config.image_hw
+    stated = opened.metadata.get("preprocessor")
+    if isinstance(stated, dict):
+        return _from_preprocessor_config(stated, (height, width))
+    if opened.vocabulary in ("google", "big-vision"):
+        return Preprocessing((height, width), _HALF, _HALF, crop_pct=0.9)
+    if opened.vocabulary == "hf-vit":
+        return Preprocessing((height, width), _HALF, _HALF, crop_mode="squash", interpolation="bilinear")
+    # MAE, MindFormers and MindCV: the shorter side to 256 for 224 pixels; larger inputs are not cropped.
+    return Preprocessing((height, width), crop_pct=0.875 if max(height, width) <= 224 else 1.0)
+
+
+def _from_preprocessor_config(stated: dict[str, Any], image_hw: tuple[int, int]) -> Preprocessing:
+    size, crop = stated.get("size"), stated.get("crop_size")
+    fields: dict[str, Any] = {"interpolation": _PILLOW_FILTERS.get(stated.get("resample"), "bilinear")}
+    if stated.get("do_normalize", True):
+        fields.update(mean=stated.get("image_mean", _HALF), std=stated.get("image_std", _HALF))
+    else:
+        fields.update(mean=(0.0,) * 3, std=(1.0,) * 3)
+    shortest = size.get("shortest_edge") if isinstance(size, dict) else None
+    if isinstance(shortest, int) and (crop is not None or stated.get("do_center_crop")):
+        # crop_pct such that floor(side / crop_pct) is the stated size.
+        fields["crop_pct"] = min(1.0, max(image_hw) / shortest)
+        if math.floor(max(image_hw) / fields["crop_pct"]) != shortest:
+            fields["crop_pct"] = max(image_hw) / (shortest + 0.5)
+    else:
+        fields["crop_mode"] = "squash"
+    try:
+        return Preprocessing(image_hw, **fields)
+    except (ValueError, TypeError) as error:
+        raise checkpoints.CheckpointError(f"preprocessor_config.json: {error}") from error
+
+
+def foreign_classes(opened: checkpoints.Checkpoint, config: ViTConfig) -> list[str]:
+    """Names of the outputs: the file's own, ImageNet's for a thousand of them, else numbers."""
+    stated = opened.metadata.get("config")
+    names = stated.get("id2label") if isinstance(stated, dict) else None
+    if isinstance(names, dict) and set(names) == {str(i) for i in range(config.num_classes)}:
+        return [str(names[str(i)]) for i in range(config.num_classes)]
+    if config.num_classes == 1000:
+        return imagenet_labels()
+    return [str(i) for i in range(config.num_classes)]
+
+
+def in_batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of `size` items; the last may be shorter."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
