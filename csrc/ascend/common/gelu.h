@@ -78,23 +78,21 @@ class Gelu {
     }
   }
 
-  // y = gelu(x) and dx = dy * gelu'(x); dx and dy may be the same strip, likewise y and x. x is destroyed. Uses the
-  // first kBackwardStrips of scratch.
-  __aicore__ inline void Backward(const LocalTensor<float>& dx, const LocalTensor<float>& y,
-                                  const LocalTensor<float>& dy, const LocalTensor<float>& x, const Scratch& scratch,
-                                  int32_t count) {
+  // y = gelu(x) and, in a strip of scratch, which it returns, gelu'(x). y and x may be the same strip; x is destroyed. Uses
+  // the first kBackwardStrips of scratch.
+  __aicore__ inline LocalTensor<float> Differentiate(const LocalTensor<float>& y, const LocalTensor<float>& x,
+                                                     const Scratch& scratch, int32_t count) {
     if constexpr (form == GeluForm::kErf) {
-      BackwardErf(dx, y, dy, x, scratch, count);
+      return DifferentiateErf(y, x, scratch, count);
     } else {
-      BackwardTanh(dx, y, dy, x, scratch, count);
+      return DifferentiateTanh(y, x, scratch, count);
     }
   }
 
  private:
   // gelu' = v + [x > 0] (1 - 2 v).
-  __aicore__ inline void BackwardErf(const LocalTensor<float>& dx, const LocalTensor<float>& y,
-                                     const LocalTensor<float>& dy, const LocalTensor<float>& x, const Scratch& scratch,
-                                     int32_t count) {
+  __aicore__ inline LocalTensor<float> DifferentiateErf(const LocalTensor<float>& y, const LocalTensor<float>& x,
+                                                        const Scratch& scratch, int32_t count) {
     const LocalTensor<float> a = scratch[0], e = scratch[1], t = scratch[2], p = scratch[3];
     const LocalTensor<float> ae = a, v = e, step = t, turn = a;
     StartErf(a, e, t, x, count);
@@ -118,14 +116,12 @@ class Gelu {
     Adds(turn, turn, 1.0f, count);
     PipeBarrier<PIPE_V>();
     FusedMulAdd(step, turn, v, count);
-    PipeBarrier<PIPE_V>();
-    Mul(dx, dy, step, count);
+    return step;
   }
 
   // gelu' = s + s (1 - s) slope, where slope is x times the derivative of the sigmoid's argument.
-  __aicore__ inline void BackwardTanh(const LocalTensor<float>& dx, const LocalTensor<float>& y,
-                                      const LocalTensor<float>& dy, const LocalTensor<float>& x,
-                                      const Scratch& scratch, int32_t count) {
+  __aicore__ inline LocalTensor<float> DifferentiateTanh(const LocalTensor<float>& y, const LocalTensor<float>& x,
+                                                         const Scratch& scratch, int32_t count) {
     const LocalTensor<float> s = scratch[0], finite = scratch[1], near = scratch[2], slope = scratch[3];
     const LocalTensor<float> rest = x;
     Mins(near, x, kFar, count);
@@ -144,8 +140,7 @@ class Gelu {
     PipeBarrier<PIPE_V>();
     FusedMulAdd(slope, rest, s, count);
     Mul(y, finite, s, count);
-    PipeBarrier<PIPE_V>();
-    Mul(dx, dy, slope, count);
+    return slope;
   }
 
   // a = min(|x|, kFar); e = exp(-x^2 / 2); t = 1 / (a + 13/4), which needs a barrier yet.

@@ -80,9 +80,9 @@ inline GeluMlpTiling MakeGeluMlpTiling(uint32_t rows, uint32_t width, uint32_t h
   t.width = width, t.save = save, t.b1_float = b1_float, t.b2_float = b2_float;
   t.block_rows = LargestBlock(rows, t.rows.cores);
   t.panels = MakePanelTiling(t.block_rows, width, platform, &t.rows.keep_a);
-  // A strip in, twice, its scratch, what goes out and what is saved; four small rows of bias beside them.
-  const uint64_t scratch = tanh ? 2 : 3, per_element = 2 * 4 + scratch * 4 + 2 + 2;
-  const uint64_t budget = platform.ub - 8 * 1024;
+  // A strip in, twice, its scratch and what goes out; three rows of bias, padding and constants beside them.
+  const uint64_t scratch = tanh ? 2 : 3, per_element = 2 * 4 + scratch * 4 + 2;
+  const uint64_t budget = platform.ub - 4 * 1024;
   const uint64_t most = kPanelRows / 2 * kHalfCols, fits = budget / per_element / 64 * 64;
   t.strip = uint32_t(fits < most ? fits : most);
   t.hidden_bytes = detail::RoundTo(uint64_t(t.block_rows) * hidden * 2, 512);

@@ -19,9 +19,9 @@ inline GeluMlpGradTiling MakeGeluMlpGradTiling(uint32_t rows, uint32_t width, ui
   uint32_t unused = 0;
   t.weight_panels = MakePanelTiling(kPanelRows, kPanelDepth, platform, &unused);
 
-  // The sums over rows stay in UB. Beside them: dh and h, twice each, the pre-activation and four strips of scratch in
-  // fp32, dpre and gelu on their way out.
-  const uint64_t per_element = 2 * 4 + 2 * 2 + 4 + 4 * 4 + 2 + 2;
+  // The sums over rows stay in UB. Beside them: dh and h, the pre-activation and four strips of scratch in fp32, dpre and
+  // gelu on their way out.
+  const uint64_t per_element = 4 + 2 + 4 + 4 * 4 + 2 + 2;
   const uint64_t budget = platform.ub - 4 * 1024 - uint64_t(hidden) * 4;
   const uint64_t most = kPanelRows / 2 * kHalfCols, fits = budget / per_element / 64 * 64;
   t.strip = uint32_t(fits < most ? fits : most);

@@ -9,7 +9,7 @@ using vit::GeluForm;
 
 namespace {
 
-// x -> y; with dy: x, dy -> y, dx.
+// x -> y; backward: x -> y and the derivative.
 template <GeluForm form>
 void Strip(GM_ADDR* io, const Params& P, bool backward) {
   const uint32_t count = uint32_t(P[0]), bytes = (count * 4 + 511) / 512 * 512;
@@ -17,7 +17,7 @@ void Strip(GM_ADDR* io, const Params& P, bool backward) {
   TQue<TPosition::VECIN, 1> in;
   TQue<TPosition::VECOUT, 1> out;
   TBuf<TPosition::VECCALC> scratch;
-  pipe.InitBuffer(in, 1, 2 * bytes);
+  pipe.InitBuffer(in, 1, bytes);
   pipe.InitBuffer(out, 1, 2 * bytes);
   pipe.InitBuffer(scratch, 4 * (bytes + 256));
   Gelu<form> gelu(pipe);
@@ -26,23 +26,21 @@ void Strip(GM_ADDR* io, const Params& P, bool backward) {
 
   LocalTensor<float> x = in.AllocTensor<float>();
   DataCopyPad(x, Global<float>(io[0]), DataCopyExtParams(1, count * 4, 0, 0, 0), DataCopyPadExtParams<float>());
-  if (backward) {
-    DataCopyPad(x[second], Global<float>(io[1]), DataCopyExtParams(1, count * 4, 0, 0, 0),
-                DataCopyPadExtParams<float>());
-  }
   in.EnQue(x);
   x = in.DeQue<float>();
   LocalTensor<float> y = out.AllocTensor<float>();
   if (backward) {
-    gelu.Backward(y[second], y, x[second], x, strips, int32_t(count));
+    const LocalTensor<float> slope = gelu.Differentiate(y, x, strips, int32_t(count));
+    PipeBarrier<PIPE_V>();
+    Adds(y[second], slope, 0.0f, int32_t(count));
   } else {
     gelu.Forward(y, x, strips, int32_t(count));
   }
   in.FreeTensor(x);
   out.EnQue(y);
   y = out.DeQue<float>();
-  DataCopyPad(Global<float>(io[backward ? 2 : 1]), y, DataCopyExtParams(1, count * 4, 0, 0, 0));
-  if (backward) DataCopyPad(Global<float>(io[3]), y[second], DataCopyExtParams(1, count * 4, 0, 0, 0));
+  DataCopyPad(Global<float>(io[1]), y, DataCopyExtParams(1, count * 4, 0, 0, 0));
+  if (backward) DataCopyPad(Global<float>(io[2]), y[second], DataCopyExtParams(1, count * 4, 0, 0, 0));
   out.FreeTensor(y);
 }
 

@@ -25,8 +25,7 @@ class GeluMlpVector {
     h_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(h), t.save != 0 ? uint64_t(t.rows.rows) * t.rows.first : 1);
     pipe.InitBuffer(in_, 2, t.strip * sizeof(float));
     pipe.InitBuffer(scratch_, Gelu<form>::kForwardStrips * (t.strip + kPadFloats) * sizeof(float));
-    pipe.InitBuffer(out_, 1, t.strip * sizeof(T));
-    pipe.InitBuffer(saved_, 1, t.strip * sizeof(T));
+    pipe.InitBuffer(out_, 1, t.strip * sizeof(T));  // for what is saved too: it is out long before the result is there
   }
 
   __aicore__ inline void Run() {
@@ -59,15 +58,14 @@ class GeluMlpVector {
       bias_.AddTo(strip, rows, cols);
       PipeBarrier<PIPE_V>();
       if (t_.save != 0) {
-        LocalTensor<T> saved = saved_.template AllocTensor<T>();
-        Cast(saved, strip, RoundMode::CAST_RINT, elems);
-        saved_.EnQue(saved);
-        StoreStrip(h_[uint64_t(s.row + first) * t_.rows.first + col], saved_, rows, cols, t_.rows.first);
+        Narrow(strip, elems);
+        StoreStrip(h_[uint64_t(s.row + first) * t_.rows.first + col], rows, cols, t_.rows.first);
       }
       gelu_.Forward(strip, strip, {scratch_.Get<float>(), t_.strip + kPadFloats}, elems);
       PipeBarrier<PIPE_V>();
       Narrow(strip, elems);
-      StoreStrip(hidden[uint64_t(first) * t_.rows.first + col], out_, rows, cols, t_.rows.first);
+      in_.FreeTensor(strip);
+      StoreStrip(hidden[uint64_t(first) * t_.rows.first + col], rows, cols, t_.rows.first);
     }
     CrossCoreSetFlag<2, PIPE_MTE3>(kHiddenDone);
   }
@@ -82,17 +80,18 @@ class GeluMlpVector {
       bias_.AddTo(strip, rows, cols);
       PipeBarrier<PIPE_V>();
       Narrow(strip, static_cast<int32_t>(rows * cols));
-      StoreStrip(y_[uint64_t(s.row + first) * t_.rows.second + col], out_, rows, cols, t_.rows.second);
+      in_.FreeTensor(strip);
+      StoreStrip(y_[uint64_t(s.row + first) * t_.rows.second + col], rows, cols, t_.rows.second);
     }
     CrossCoreSetFlag<2, PIPE_MTE3>(kOutDone);
   }
 
   // Without a pre-activation to save its output has one element.
   __aicore__ inline void StorePlaceholder() {
-    LocalTensor<T> zero = saved_.template AllocTensor<T>();
+    LocalTensor<T> zero = out_.template AllocTensor<T>();
     Duplicate(zero.template ReinterpretCast<float>(), 0.0f, 8);
-    saved_.EnQue(zero);
-    StoreStrip(h_, saved_, 1, 1, 1);
+    out_.EnQue(zero);
+    StoreStrip(h_, 1, 1, 1);
   }
 
   __aicore__ inline LocalTensor<float> LoadStrip(const GlobalTensor<float>& src, uint32_t elems) {
@@ -102,19 +101,16 @@ class GeluMlpVector {
     return in_.template DeQue<float>();
   }
 
-  // A finished strip goes out; its buffer is free again.
-  __aicore__ inline void Narrow(LocalTensor<float>& strip, int32_t elems) {
+  __aicore__ inline void Narrow(const LocalTensor<float>& strip, int32_t elems) {
     LocalTensor<T> out = out_.template AllocTensor<T>();
     Cast(out, strip, RoundMode::CAST_RINT, elems);
-    in_.FreeTensor(strip);
     out_.EnQue(out);
   }
 
-  __aicore__ inline void StoreStrip(const GlobalTensor<T>& dst, TQue<TPosition::VECOUT, 1>& queue, uint32_t rows,
-                                    uint32_t cols, uint32_t pitch) {
-    LocalTensor<T> src = queue.DeQue<T>();
-    DataCopyPad(dst, src, DataCopyExtParams(rows, cols * sizeof(T), 0, (pitch - cols) * sizeof(T), 0));
-    queue.FreeTensor(src);
+  __aicore__ inline void StoreStrip(const GlobalTensor<T>& dst, uint32_t rows, uint32_t cols, uint32_t pitch) {
+    LocalTensor<T> out = out_.template DeQue<T>();
+    DataCopyPad(dst, out, DataCopyExtParams(rows, cols * sizeof(T), 0, (pitch - cols) * sizeof(T), 0));
+    out_.FreeTensor(out);
   }
 
   const GeluMlpTiling& t_;
@@ -125,7 +121,7 @@ class GeluMlpVector {
   Gelu<form> gelu_;
   GlobalTensor<T> y_, h_;
   TQue<TPosition::VECIN, 1> in_;
-  TQue<TPosition::VECOUT, 1> out_, saved_;
+  TQue<TPosition::VECOUT, 1> out_;
   TBuf<TPosition::VECCALC> scratch_;
 };
 

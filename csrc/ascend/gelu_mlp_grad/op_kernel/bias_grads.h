@@ -74,7 +74,6 @@ class BiasGrads {
       in_.FreeTensor(dy);
       PipeBarrier<PIPE_V>();
       AddRows(sums, wide, rows, cols, cols);
-      PipeBarrier<PIPE_V>();
     }
     Store(workspace_.Sums(core_)[t_.rows.first + col], sums, cols);
   }

@@ -20,17 +20,18 @@ class RowGradsVector {
   __aicore__ inline RowGradsVector(TPipe& pipe, GM_ADDR h, GM_ADDR workspace, const GeluMlpGradTiling& t)
       : t_(t), steps_(t.rows, BlockIndex()), workspace_(workspace, t), gelu_(pipe) {
     h_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(h), uint64_t(t.rows.rows) * t.rows.first);
-    pipe.InitBuffer(dh_, 2, t.strip * sizeof(float));
-    pipe.InitBuffer(h_in_, 2, t.strip * sizeof(T));
+    // One buffer each is enough: h is read first and dh last, so there is a strip's time to load the next.
+    pipe.InitBuffer(dh_, 1, t.strip * sizeof(float));
+    pipe.InitBuffer(h_in_, 1, t.strip * sizeof(T));
     pipe.InitBuffer(pre_, t.strip * sizeof(float));
     pipe.InitBuffer(scratch_, Gelu<form>::kBackwardStrips * (t.strip + kPadFloats) * sizeof(float));
     pipe.InitBuffer(dpre_out_, 1, t.strip * sizeof(T));
     pipe.InitBuffer(gelu_out_, 1, t.strip * sizeof(T));
-    pipe.InitBuffer(sums_, 1, t.rows.first * sizeof(float));
+    pipe.InitBuffer(sums_, t.rows.first * sizeof(float));
   }
 
   __aicore__ inline void Run() {
-    LocalTensor<float> sums = sums_.AllocTensor<float>();
+    const LocalTensor<float> sums = sums_.Get<float>();
     Duplicate(sums, 0.0f, static_cast<int32_t>(t_.rows.first));
     const TileRing ring(workspace_.Ring(), kHiddenRing);
     uint32_t tiles = 0;
@@ -40,45 +41,58 @@ class RowGradsVector {
         Differentiate(s, ring.Tile(tiles++), s.col + col, Min(kHalfCols, s.cols - col), sums[s.col + col]);
       }
     }
-    sums_.EnQue(sums);
-    sums = sums_.DeQue<float>();
+    const int32_t event = static_cast<int32_t>(GetTPipePtr()->FetchEventID(HardEvent::V_MTE3));
+    SetFlag<HardEvent::V_MTE3>(event);
+    WaitFlag<HardEvent::V_MTE3>(event);
     DataCopy(workspace_.Sums(static_cast<uint32_t>(GetBlockIdx())), sums, t_.rows.first);
-    sums_.FreeTensor(sums);
   }
 
  private:
   __aicore__ inline void Differentiate(const MlpStep& s, const GlobalTensor<float>& tile, uint32_t col, uint32_t cols,
                                        const LocalTensor<float>& sums) {
     const TileRows mine(s.rows);
+    const uint32_t most = StripRows(mine.count, cols);
     CrossCoreWaitFlag(kHiddenReady);
-    for (uint32_t row = 0; row < mine.count; row += t_.strip / cols) {
-      const uint32_t first = mine.first + row, rows = Min(t_.strip / cols, mine.count - row), elems = rows * cols;
-      const int32_t count = static_cast<int32_t>(elems);
+    for (uint32_t row = 0; row < mine.count; row += most) {
+      const uint32_t first = mine.first + row, rows = Min(most, mine.count - row), elems = rows * cols;
       const uint32_t gap = (t_.rows.first - cols) * sizeof(T);  // bytes between two rows of h, dpre and gelu
-      LocalTensor<T> h = h_in_.template AllocTensor<T>();
-      DataCopyPad(h, h_[uint64_t(s.row + first) * t_.rows.first + col],
-                  DataCopyExtParams(rows, cols * sizeof(T), gap, 0, 0), DataCopyPadExtParams<T>());
-      h_in_.EnQue(h);
-      LocalTensor<float> dh = dh_.AllocTensor<float>();
-      DataCopy(dh, tile[first * cols], elems);
-      dh_.EnQue(dh);
+      Load(h_[uint64_t(s.row + first) * t_.rows.first + col], tile[first * cols], rows, cols, gap);
 
       const LocalTensor<float> pre = pre_.Get<float>();
-      h = h_in_.template DeQue<T>();
+      LocalTensor<T> h = h_in_.template DeQue<T>();
       Cast(pre, h, RoundMode::CAST_NONE, elems);
       h_in_.FreeTensor(h);
       PipeBarrier<PIPE_V>();
-      dh = dh_.DeQue<float>();
-      gelu_.Backward(dh, pre, dh, pre, {scratch_.Get<float>(), t_.strip + kPadFloats}, count);
+      const LocalTensor<float> slope = gelu_.Differentiate(
+          pre, pre, {scratch_.Get<float>(), t_.strip + kPadFloats}, static_cast<int32_t>(elems));
+      PipeBarrier<PIPE_V>();
+      Narrow(gelu_out_, pre, elems);
+      Store(workspace_.Gelu(s.row + first, col), gelu_out_, rows, cols, gap);
+
+      LocalTensor<float> dh = dh_.DeQue<float>();
+      Mul(dh, dh, slope, static_cast<int32_t>(elems));
       PipeBarrier<PIPE_V>();
       AddRows(sums, dh, rows, cols, cols);
       Narrow(dpre_out_, dh, elems);
       dh_.FreeTensor(dh);
       Store(workspace_.Dpre(s.row + first, col), dpre_out_, rows, cols, gap);
-      Narrow(gelu_out_, pre, elems);
-      Store(workspace_.Gelu(s.row + first, col), gelu_out_, rows, cols, gap);
     }
     CrossCoreSetFlag<2, PIPE_MTE3>(kHiddenDone);
+  }
+
+  // Strips of equal size, as few as UB allows.
+  __aicore__ inline uint32_t StripRows(uint32_t rows, uint32_t cols) const {
+    return rows == 0 ? 1 : CeilDiv(rows, CeilDiv(rows, t_.strip / cols));
+  }
+
+  __aicore__ inline void Load(const GlobalTensor<T>& h_src, const GlobalTensor<float>& dh_src, uint32_t rows,
+                              uint32_t cols, uint32_t gap) {
+    LocalTensor<T> h = h_in_.template AllocTensor<T>();
+    DataCopyPad(h, h_src, DataCopyExtParams(rows, cols * sizeof(T), gap, 0, 0), DataCopyPadExtParams<T>());
+    h_in_.EnQue(h);
+    LocalTensor<float> dh = dh_.AllocTensor<float>();
+    DataCopy(dh, dh_src, rows * cols);
+    dh_.EnQue(dh);
   }
 
   __aicore__ inline void Narrow(TQue<TPosition::VECOUT, 1>& queue, const LocalTensor<float>& strip, uint32_t elems) {
@@ -99,8 +113,8 @@ class RowGradsVector {
   Gelu<form> gelu_;
   GlobalTensor<T> h_;
   TQue<TPosition::VECIN, 1> dh_, h_in_;
-  TQue<TPosition::VECOUT, 1> dpre_out_, gelu_out_, sums_;
-  TBuf<TPosition::VECCALC> pre_, scratch_;
+  TQue<TPosition::VECOUT, 1> dpre_out_, gelu_out_;
+  TBuf<TPosition::VECCALC> pre_, scratch_, sums_;
 };
 
 }  // namespace vit
