@@ -1,15 +1,15 @@
 // A stream of matrix products on one cube core: C[m, n] = A[m, k] B[k, n] with m <= 128, n <= 256 and any k, one after
 // the other without a pause between them.
 //
-// A product takes both halves of L0C, 128 columns each. Both halves see a stage (a left panel m x depth and a right
-// panel depth x n in L1) before the next stage comes, so the cube asks for less of L2 than two separate 128 x 128
-// products would: (128 + 256) * 2 bytes per 8 cycles, 96 B per cycle, against 128 B of the 110 that a core gets. The
-// halves are stored while the next product is computed.
+// A product takes both halves of L0C, 128 columns each. Both halves use a stage (a left panel m x depth and a right
+// panel depth x n in L1) while it is there, so the cube asks for less of L2 than two separate 128 x 128 products would:
+// (128 + 256) * 2 bytes per 8 cycles, 96 B per cycle, against 128 B of the 110 that a core gets. They take two stages at a
+// time, so that a half has left L0C by the time the other is finished and the next product can begin without a pause:
 //
 //   MTE2   stages of A and B, b_slots under way, across the borders of products
 //   MTE1   L0A, L0B ping | pong
-//   M      stage i: half 0, half 1     stage i+1: half 0, half 1     next product: half 0 ...
-//   FIX                                                              half 0, half 1
+//   M      stages i, i+1: half 0, half 0, half 1, half 1     next product: half 0, half 0, half 1, half 1
+//   FIX                                   half 0             half 1
 //
 // The left panels of a product may stay in L1 for the next one (keep_a): a block of rows against many columns then reads
 // them once. Left panels live in a ring of their own, at least as long as that of the right panels, and every stage
@@ -34,7 +34,7 @@ template <typename T>
 struct PanelProduct {
   GlobalTensor<T> a, b;
   uint32_t a_pitch, b_pitch;  // elements between two stored rows
-  uint32_t m, n, k;           // n a multiple of 16; m too where A is stored as [k, m], k too in the other layouts
+  uint32_t m, n, k;
   uint32_t k_first;           // where the summation starts, a multiple of the depth; it wraps around
   bool keep_a;                // A is that of the product before, and all its panels are in L1
 };
@@ -43,8 +43,8 @@ struct PanelProduct {
 //   uint32_t Count();  PanelProduct<T> At(i);
 //   bool Fetch(i, k_end): called before the columns of A of product i up to k_end are read, and one depth back; false when
 //     they depend on a product that is not stored yet, otherwise true once they may be read;
-//   void Store(i, half, c, m, n): stores the columns from half * kHalfCols on of product i; c in L0C has its rows padded
-//     to 16.
+//   void Store(i, half, c, m, n): stores the columns from half * kHalfCols on of product i; c in L0C has its rows and
+//     columns padded to 16, with copies of real ones or zeros.
 template <typename T, PanelLayout layout, class Program>
 class PanelCube {
   static constexpr uint32_t kBufferA = 32 * 1024, kBufferB = 32 * 1024, kBufferC = 64 * 1024;
@@ -69,8 +69,12 @@ class PanelCube {
       while (fetched.product < program_.Count() && fetched.stage < done.stage + t_.b_slots && Fetch(fetched)) {
         Advance(fetched);
       }
-      Compute(done);
-      Advance(done);
+      Cursor second = done;
+      Advance(second);
+      const bool pair = second.chunk != 0;  // of the same product
+      Compute(done, second, pair);
+      if (pair) Advance(second);
+      done = second;
     }
     End();
   }
@@ -156,33 +160,36 @@ class PanelCube {
   }
   __aicore__ inline L1Matrix<T> Right(const Cursor& c) {
     return {right_.template Get<T>()[c.stage % t_.b_slots * kPanelCols * t_.depth],
-            layout == PanelLayout::kNT ? c.p.n : RoundUp(DepthOf(c), kFractal)};
+            RoundUp(layout == PanelLayout::kNT ? c.p.n : DepthOf(c), kFractal)};
   }
 
   // ---- L1 -> L0 -> L0C
 
-  __aicore__ inline void Compute(const Cursor& c) {
-    const int32_t slot = static_cast<int32_t>(c.stage % t_.b_slots);
-    const uint32_t halves = CeilDiv(c.p.n, kHalfCols);
-    WaitFlag<HardEvent::MTE2_MTE1>(slot);
-    for (uint32_t half = 0; half < halves; ++half) MultiplyHalf(c, half);
-    SetFlag<HardEvent::MTE1_MTE2>(slot);
-    if (c.chunk + 1 < Chunks(c.p)) return;
+  // One stage or two, half by half.
+  __aicore__ inline void Compute(const Cursor& first, const Cursor& second, bool pair) {
+    const uint32_t halves = CeilDiv(first.p.n, kHalfCols);
     for (uint32_t half = 0; half < halves; ++half) {
-      const int32_t id = static_cast<int32_t>(half);
-      SetFlag<HardEvent::M_FIX>(id);
-      WaitFlag<HardEvent::M_FIX>(id);
-      program_.Store(c.product, half, Result(half), c.p.m, ColsOf(c, half));
-      SetFlag<HardEvent::FIX_M>(id);
+      MultiplyHalf(first, half, halves);
+      if (pair) MultiplyHalf(second, half, halves);
+      if (IsLast(pair ? second : first)) SetFlag<HardEvent::M_FIX>(static_cast<int32_t>(half));
+    }
+    if (!IsLast(pair ? second : first)) return;
+    for (uint32_t half = 0; half < halves; ++half) {
+      WaitFlag<HardEvent::M_FIX>(static_cast<int32_t>(half));
+      program_.Store(first.product, half, Result(half), first.p.m, ColsOf(first, half));
+      SetFlag<HardEvent::FIX_M>(static_cast<int32_t>(half));
     }
   }
 
+  __aicore__ inline bool IsLast(const Cursor& c) const { return c.chunk + 1 == Chunks(c.p); }
   __aicore__ inline uint32_t ColsOf(const Cursor& c, uint32_t half) const {
     return Min(kHalfCols, c.p.n - half * kHalfCols);
   }
 
-  __aicore__ inline void MultiplyHalf(const Cursor& c, uint32_t half) {
-    const uint32_t m = RoundUp(c.p.m, kFractal), n = ColsOf(c, half), depth = DepthOf(c);
+  __aicore__ inline void MultiplyHalf(const Cursor& c, uint32_t half, uint32_t halves) {
+    const int32_t slot = static_cast<int32_t>(c.stage % t_.b_slots);
+    const uint32_t m = RoundUp(c.p.m, kFractal), n = RoundUp(ColsOf(c, half), kFractal), depth = DepthOf(c);
+    if (half == 0) WaitFlag<HardEvent::MTE2_MTE1>(slot);
     if (c.chunk == 0) WaitFlag<HardEvent::FIX_M>(static_cast<int32_t>(half));
     for (uint32_t k0 = 0; k0 < depth; k0 += kPanelDepth) {
       const uint32_t k = Min(kPanelDepth, depth - k0), k_padded = RoundUp(k, kFractal);
@@ -205,6 +212,7 @@ class PanelCube {
       Multiply(Result(half), a, b, m, n, k, c.chunk == 0 && k0 == 0);
       SetFlag<HardEvent::M_MTE1>(in);
     }
+    if (half + 1 == halves) SetFlag<HardEvent::MTE1_MTE2>(slot);
   }
 
   __aicore__ inline LocalTensor<float> Result(uint32_t half) {
