@@ -31,8 +31,8 @@ class Gelu {
   static constexpr float kFar = 14.0f;     // beyond, exp(-x^2 / 2) times anything is below what 16 bits can show
   static constexpr float kHuge = 1e30f;
   static constexpr float kOffset = 3.25f;
-  static constexpr float kTop = -88.9641037f, kNext = 69.101944f;  // coefficients of P for t^5 and t^4; the others:
-  enum : uint32_t { kOne, kThird, kSecond, kFirst, kZeroth, kConstants };
+  static constexpr float kTop = 88.9641037f, kNext = -69.101944f;  // coefficients of -P for t^5 and t^4; the others:
+  enum : uint32_t { kOne, kHalf, kThird, kSecond, kFirst, kZeroth, kConstants };
   static constexpr float kDensity = 0.398942280f;  // 1 / sqrt(2 pi)
   static constexpr float kLinear = 1.59576912f;    // 2 sqrt(2/pi)
   static constexpr float kCubic = 0.0713548163f;   // 2 sqrt(2/pi) 0.044715
@@ -50,7 +50,7 @@ class Gelu {
 
   __aicore__ inline explicit Gelu(TPipe& pipe) {
     pipe.InitBuffer(constants_, kConstants * kConstantFloats * sizeof(float));
-    const float values[kConstants] = {1.0f, 0.718166471f, 4.69533634f, 1.25372112f, 0.399764478f};
+    const float values[kConstants] = {1.0f, 0.5f, -0.718166471f, -4.69533634f, -1.25372112f, -0.399764478f};
     for (uint32_t i = 0; i < kConstants; ++i) {
       Duplicate(Constant(i), values[i], static_cast<int32_t>(kConstantFloats));  // read behind later barriers only
     }
@@ -70,7 +70,7 @@ class Gelu {
       Mul(e, e, p, count);
       Relu(x, x, count);
       PipeBarrier<PIPE_V>();
-      Sub(y, x, e, count);
+      Add(y, x, e, count);
     } else {
       const LocalTensor<float> e = scratch[0], finite = scratch[1];
       StartTanh(e, finite, x, count);
@@ -90,33 +90,30 @@ class Gelu {
   }
 
  private:
-  // gelu' = v + [x > 0] (1 - 2 v).
+  // gelu' = 1/2 + sign(x) (1/2 - v).
   __aicore__ inline LocalTensor<float> DifferentiateErf(const LocalTensor<float>& y, const LocalTensor<float>& x,
                                                         const Scratch& scratch, int32_t count) {
     const LocalTensor<float> a = scratch[0], e = scratch[1], t = scratch[2], p = scratch[3];
-    const LocalTensor<float> ae = a, v = e, step = t, turn = a;
+    const LocalTensor<float> ae = a, rest = e, sign = t;
     StartErf(a, e, t, x, count);
     Mul(ae, a, e, count);
     PipeBarrier<PIPE_V>();
     Polynomial(p, t, count);
     Mul(p, p, t, count);
     PipeBarrier<PIPE_V>();
-    Mul(v, e, p, count);
+    MultiplyAdd(rest, p, kHalf, count);  // 1/2 - Phi(-a)
     Mul(p, p, ae, count);
-    Muls(step, x, kHuge, count);
+    Muls(sign, x, kHuge, count);
     Relu(x, x, count);
     PipeBarrier<PIPE_V>();
-    Axpy(v, ae, -kDensity, count);
-    Sub(y, x, p, count);
-    Maxs(step, step, 0.0f, count);
+    Axpy(rest, ae, kDensity, count);
+    Add(y, x, p, count);
+    Maxs(sign, sign, -1.0f, count);
     PipeBarrier<PIPE_V>();
-    Muls(turn, v, -2.0f, count);
-    Mins(step, step, 1.0f, count);  // [x > 0]; in between only for |x| < 1e-30, where v is 1/2 anyway
+    Mins(sign, sign, 1.0f, count);  // in between only for |x| < 1e-30, where the rest is zero anyway
     PipeBarrier<PIPE_V>();
-    Adds(turn, turn, 1.0f, count);
-    PipeBarrier<PIPE_V>();
-    FusedMulAdd(step, turn, v, count);
-    return step;
+    MultiplyAdd(sign, rest, kHalf, count);
+    return sign;
   }
 
   // gelu' = s + s (1 - s) slope, where slope is x times the derivative of the sigmoid's argument.
@@ -158,7 +155,7 @@ class Gelu {
     Divide(t, count);
   }
 
-  // p = P(t).
+  // p = -P(t).
   __aicore__ inline void Polynomial(const LocalTensor<float>& p, const LocalTensor<float>& t, int32_t count) {
     Muls(p, t, kTop, count);
     PipeBarrier<PIPE_V>();
