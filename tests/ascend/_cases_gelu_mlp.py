@@ -21,6 +21,12 @@ QUICK = (
     Case(300, 48, 160, bias_dtype="float32"),
 )
 
+# More rows than one block per core, and a last core with little to do.
+SEVERAL_BLOCKS = Case(24 * 160 + 1, 32, 304, approximate=1)
+
+# Small, but every buffer of the ring and every queue is used again: what a missing flag would do has to happen.
+MUTATION = (Case(33, 64, 528, "bfloat16", bias_dtype="float32", out=1040), Case(24 * 144 + 1, 16, 272, approximate=1))
+
 
 def grid() -> Iterator[Case]:
     """Every ViT width, token count, batch, dtype and form."""
