@@ -60,7 +60,7 @@ class LocalShadow {
 
 class GmShadow {
  public:
-  explicit GmShadow(size_t bytes) : blocks_((bytes + kShadowBlock - 1) / kShadowBlock) {}
+  explicit GmShadow(size_t bytes) : bytes_(bytes), blocks_((bytes + kShadowBlock - 1) / kShadowBlock) {}
   // `knows(epoch)` tells whether the accessor is ordered after it.
   template <typename Knows>
   Conflict Access(uint64_t offset, uint32_t len, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp,
@@ -81,6 +81,7 @@ class GmShadow {
   template <typename Knows>
   Conflict CheckCell(Cell& c, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp, const Knows& knows);
   int32_t NewList();
+  uint64_t bytes_;
   std::vector<Cell> blocks_;
   std::unordered_map<uint64_t, std::array<Cell, kShadowBlock>> splits_;
   std::vector<std::vector<Other>> lists_;
@@ -135,7 +136,7 @@ Conflict GmShadow::Access(uint64_t offset, uint32_t len, bool write, bool atomic
     const uint64_t lo = std::max(offset, b * kShadowBlock), hi = std::min(end, (b + 1) * kShadowBlock);
     Cell& whole = blocks_[b];
     auto split = splits_.empty() ? splits_.end() : splits_.find(b);
-    const bool full = hi - lo == kShadowBlock || (b + 1 == blocks_.size() && lo == b * kShadowBlock && hi == end);
+    const bool full = hi - lo == kShadowBlock || (lo == b * kShadowBlock && hi == bytes_);
     if (split == splits_.end() && full) {
       const Conflict c = CheckCell(whole, write, atomic, track_reads, me, stamp, knows);
       if (c && !first) first = {c.earlier, c.kind, lo};
