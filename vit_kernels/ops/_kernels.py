@@ -37,4 +37,5 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("vit_gelu_mlp", ("x", "w1", "b1", "w2", "b2"), ("y", "h"), (("approximate", "int"), ("save", "bool"))),
     Kernel("vit_gelu_mlp_grad", ("dy", "x", "h", "w1", "w2"), ("dx", "dw1", "db1", "dw2", "db2"),
            (("approximate", "int"),)),
+    Kernel("vit_linear", ("x", "w", "b", "residual", "scale"), ("y",)),
 )}

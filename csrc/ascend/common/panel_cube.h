@@ -71,7 +71,7 @@ class PanelCube {
       }
       Cursor second = done;
       Advance(second);
-      const bool pair = second.chunk != 0;  // of the same product
+      const bool pair = t_.depth == kPanelDepth && second.chunk != 0;  // of the same product; deep stages need no company
       Compute(done, second, pair);
       if (pair) Advance(second);
       done = second;

@@ -1,0 +1,98 @@
+// How a matrix product is dealt over the AI Cores and L1 is divided: pure arithmetic for tiling functions.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "common/grid_data.h"
+#include "common/platform.h"
+
+namespace vit {
+namespace grid {
+
+// Bytes per cycle and core: L2 to L1, L1 to L0A and L0B, L0C to L2 (estimates; only their ratios matter here).
+constexpr uint64_t kFromL2 = 110, kToL0a = 256, kToL0b = 128, kToL2 = 86;
+constexpr uint64_t kMmadStart = 15;  // cycles before a product of two tiles in L0 gets going
+
+constexpr uint64_t Ceil(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+constexpr uint64_t Up(uint64_t a, uint64_t b) { return Ceil(a, b) * b; }
+
+// Rows of half a kilobyte come in at 91 % of the full rate, rows of half that at 78 %.
+constexpr uint64_t RowShare(uint32_t elems) { return elems < 256 ? 78 : 91; }
+
+// The largest run of `total` dealt in whole `unit`s to `parts`.
+constexpr uint64_t LargestRun(uint64_t total, uint64_t unit, uint64_t parts) {
+  return std::min(Ceil(Ceil(total, unit), parts) * unit, total);
+}
+
+// A run of rows is walked in equal blocks of at most kPanelRows.
+constexpr uint64_t BlockRows(uint64_t rows) { return Up(Ceil(rows, Ceil(rows, kPanelRows)), 16); }
+
+// How L1 is divided for left panels of `a_rows` rows, by depth of a stage and number of stages. When the left panels of the
+// whole depth fit, they stay. False when there is not enough room.
+inline bool DivideL1(ProductGrid& g, uint64_t a_rows, uint64_t depth, uint32_t stage_depth, uint32_t slots, bool keep_a,
+                     const Platform& platform) {
+  const uint64_t left = a_rows * stage_depth * 2, right = uint64_t(kPanelCols) * stage_depth * 2;
+  const uint64_t chunks = Ceil(depth, stage_depth);
+  const uint32_t a_slots = keep_a && chunks > slots ? uint32_t(chunks) : slots;
+  g.panels = {stage_depth, a_slots, slots, uint32_t(a_rows)};
+  g.keep_a = keep_a;
+  return a_slots * left + slots * right <= platform.l1;
+}
+
+// Deep stages make for long rows; of shallow ones more fit.
+struct Stages {
+  uint32_t depth, slots;
+};
+constexpr Stages kStages[] = {{2 * kPanelDepth, 2}, {kPanelDepth, 4}, {kPanelDepth, 3}};
+
+// Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes takes.
+inline uint64_t Cycles(const ProductGrid& g) {
+  const uint64_t rows = LargestRun(g.rows, 16, g.row_parts), cols = LargestRun(g.cols, 16, g.col_parts);
+  const uint64_t depth = LargestRun(g.depth, kPanelDepth, g.depth_parts), chunks = Ceil(depth, kPanelDepth);
+  const uint64_t m = BlockRows(rows), blocks = Ceil(rows, m), panels = Ceil(cols, kPanelCols);
+  uint64_t cycles = 0;
+  for (uint64_t col = 0; col < cols; col += kPanelCols) {
+    const uint64_t n = Up(std::min<uint64_t>(kPanelCols, cols - col), 16), halves = Ceil(n, kHalfCols);
+    const uint64_t k = Up(depth, 16);
+    const uint64_t cube = chunks * halves * kMmadStart + (m / 16) * (n / 16) * (k / 16);
+    const uint64_t load = (halves * m * 2 / kToL0a + n * 2 / kToL0b) * k;
+    const uint64_t fetch = (n + (g.keep_a ? Ceil(m, panels) : m)) * depth * 2 * 100 / (kFromL2 * RowShare(g.panels.depth));
+    const uint64_t store = m * n * 4 / kToL2;
+    cycles += std::max({cube, load, fetch, store});
+  }
+  return blocks * cycles;
+}
+
+}  // namespace grid
+
+// The fastest grid for C[rows, cols] summed over depth. `split_depth`: C may come out in summands, which costs as much as
+// writing and reading all but the first of them.
+inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth, bool split_depth,
+                                   const Platform& platform) {
+  const uint32_t cores = uint32_t(platform.aic);
+  ProductGrid best{};
+  uint64_t best_cycles = ~0ull;
+  const auto most = [cores](uint64_t units) { return uint32_t(std::min<uint64_t>(units, cores)); };
+  for (uint32_t r = 1; r <= most(grid::Ceil(rows, 16)); ++r) {
+    for (uint32_t c = 1; c <= std::min(most(grid::Ceil(cols, 16)), cores / r); ++c) {
+      const uint32_t deepest = split_depth ? std::min(most(grid::Ceil(depth, kPanelDepth)), cores / (r * c)) : 1;
+      for (uint32_t d = 1; d <= deepest; ++d) {
+        ProductGrid g{rows, cols, depth, r, c, d, 0, {}};
+        const uint64_t a_rows = grid::BlockRows(grid::LargestRun(rows, 16, r));
+        const uint64_t run = grid::LargestRun(depth, kPanelDepth, d);
+        const uint64_t summands = uint64_t(rows) * cols * 4 * (d - 1) * 2 / (grid::kFromL2 * cores);
+        for (const grid::Stages stages : grid::kStages) {
+          for (const bool keep_a : {true, false}) {
+            if (!grid::DivideL1(g, a_rows, run, stages.depth, stages.slots, keep_a, platform)) continue;
+            const uint64_t cycles = grid::Cycles(g) + summands;
+            if (cycles < best_cycles) best = g, best_cycles = cycles;
+          }
+        }
+      }
+    }
+  }
+  return best;
+}
+
+}  // namespace vit

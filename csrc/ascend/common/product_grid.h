@@ -1,0 +1,65 @@
+// The tiles of a matrix product dealt over the AI Cores: what cube and vector cores walk alike.
+#pragma once
+
+#include "common/grid_data.h"
+#include "common/l0_load.h"
+
+namespace vit {
+
+// The AI Core this code runs on; its cube core and its two vector cores share it.
+__aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockIdx() / GetSubBlockNum()); }
+
+// One product for PanelCube: a block of rows against a panel of columns.
+struct GridTile {
+  uint32_t row, rows, col, cols;
+  uint32_t depth_first, depth, part;  // of the summation
+  bool same_rows;                     // as the tile before, and the same part of the depth
+};
+
+// The tiles of one core: block of rows by block of rows, within it panel by panel of columns. Cores start with different
+// panels, so that they do not all ask L2 for the same lines at the same time.
+class GridSequence {
+ public:
+  __aicore__ inline GridSequence(const ProductGrid& g, uint32_t core) {
+    if (core >= g.Cores()) return;
+    part_ = core % g.depth_parts;
+    const uint32_t col_part = core / g.depth_parts % g.col_parts, row_part = core / g.depth_parts / g.col_parts;
+    Run(g.rows, kFractal, g.row_parts, row_part, row_, rows_);
+    Run(g.cols, kFractal, g.col_parts, col_part, col_, cols_);
+    Run(g.depth, kPanelDepth, g.depth_parts, part_, depth_first_, depth_);
+    block_rows_ = RoundUp(CeilDiv(rows_, CeilDiv(rows_, kPanelRows)), kFractal);
+    panels_ = CeilDiv(cols_, kPanelCols);
+    turn_ = panels_ * row_part / g.row_parts;
+    count_ = CeilDiv(rows_, block_rows_) * panels_;
+  }
+
+  __aicore__ inline uint32_t Count() const { return count_; }
+
+  __aicore__ inline GridTile At(uint32_t index) const {
+    GridTile t;
+    const uint32_t row = index / panels_ * block_rows_, col = (index % panels_ + turn_) % panels_ * kPanelCols;
+    t.row = row_ + row;
+    t.rows = Min(block_rows_, rows_ - row);
+    t.col = col_ + col;
+    t.cols = Min(kPanelCols, cols_ - col);
+    t.depth_first = depth_first_;
+    t.depth = depth_;
+    t.part = part_;
+    t.same_rows = index % panels_ != 0;
+    return t;
+  }
+
+ private:
+  // The run of `total` that part `index` of `parts` gets, in whole units.
+  __aicore__ static inline void Run(uint32_t total, uint32_t unit, uint32_t parts, uint32_t index, uint32_t& first,
+                                    uint32_t& count) {
+    const uint64_t units = CeilDiv(total, unit);
+    first = static_cast<uint32_t>(units * index / parts) * unit;
+    count = Min(static_cast<uint32_t>(units * (index + 1) / parts) * unit, total) - first;
+  }
+
+  uint32_t part_, row_, rows_, col_, cols_, depth_first_, depth_;
+  uint32_t block_rows_, panels_, turn_, count_ = 0;
+};
+
+}  // namespace vit

@@ -1,0 +1,46 @@
+// y = residual + scale * (x w^T + b): one matrix product with everything that a transformer block puts around it. Apart
+// the three would read and write y three times more, at a cost near that of the product itself for the widths of a ViT.
+//
+//   cube     tile i        | tile i+1        | tile i+2 ...          128 x 256, in halves of 128 columns
+//              \ fp32 through a ring in L2
+//   vector                 | + b, * scale, + residual -> y (i) | ...
+//
+// The cube bounds the kernel and the vector cores keep up: per half tile of 128 x 128 they take some 1500 cycles, the cube
+// 512 for every 128 of the depth. What is added to the product's own traffic stays in L2 (a ring of 256 KB per core). A
+// product without bias, scale or residual leaves L0C in its final type, and the vector cores sleep.
+//
+// How rows and columns are dealt over the cores is chosen by grid_tiling.h: for many rows each core gets a run of them
+// and all columns, and its rows of x stay in L1; for few rows the columns are dealt as well.
+#include "kernel_operator.h"
+
+#include "linear_cube.h"
+#include "linear_vector.h"
+
+namespace vit {
+
+template <typename T>
+__aicore__ inline void Linear(GM_ADDR x, GM_ADDR w, GM_ADDR b, GM_ADDR residual, GM_ADDR scale, GM_ADDR y,
+                              GM_ADDR workspace, const LinearTiling& t) {
+  TPipe pipe;
+  if ASCEND_IS_AIC {
+    LinearCube<T>(x, w, y, workspace, t).Run(pipe);
+  }
+  if ASCEND_IS_AIV {
+    LinearVector<T>(pipe, b, residual, scale, y, workspace, t).Run();
+  }
+}
+
+}  // namespace vit
+
+// x (rows, in); w (out, in); y (rows, out); optional: b (out), residual (rows, out), scale (out).
+extern "C" __global__ __aicore__ void vit_linear(GM_ADDR x, GM_ADDR w, GM_ADDR b, GM_ADDR residual, GM_ADDR scale,
+                                                 GM_ADDR y, GM_ADDR workspace, GM_ADDR tiling) {
+  KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIC_1_2);
+  REGISTER_TILING_DEFAULT(vit::LinearTiling);
+  GET_TILING_DATA_WITH_STRUCT(vit::LinearTiling, t, tiling);
+  if (TILING_KEY_IS(1)) {
+    vit::Linear<half>(x, w, b, residual, scale, y, workspace, t);
+  } else if (TILING_KEY_IS(2)) {
+    vit::Linear<bfloat16_t>(x, w, b, residual, scale, y, workspace, t);
+  }
+}
