@@ -38,7 +38,7 @@ def linear(x, w, b=None, residual=None, scale=None):
     return y if residual is None else y + residual
 
 
-class _Weighted(nn.Cell):
+class Weighted(nn.Cell):
     """Sum of outputs times fixed weights: its gradient is the operator's vector-Jacobian product."""
 
     def __init__(self, op, weights):
@@ -75,7 +75,7 @@ def compare(op, reference, arrays, forward=2e-6, gradient=5e-6):
     assert len(got) == len(expected)
     for g, e in zip(got, expected):
         assert_close(g.asnumpy(), e.detach().numpy(), forward)
-    gradients = ms.grad(_Weighted(op, weights), tuple(range(len(tensors))))(*tensors)
+    gradients = ms.grad(Weighted(op, weights), tuple(range(len(tensors))))(*tensors)
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     for index, (g, tensor) in enumerate(zip(gradients, inputs)):
         assert_close(g.asnumpy(), tensor.grad.numpy(), gradient, f"gradient of argument {index}")

@@ -94,6 +94,12 @@ class LinearOp(nn.Cell):
         if not self.fused:
             return self.reference(x, w, b, residual, scale)
         _checks.check_inputs("linear", ("x", "w"), (x.dtype, w.dtype))
+        if b is not None:
+            _checks.check_inputs("linear", ("b",), (b.dtype,))
+        if residual is not None:
+            _checks.check_inputs("linear", ("residual",), (residual.dtype,))
+        if scale is not None:
+            _checks.check_inputs("linear", ("scale",), (scale.dtype,))
         # A missing bias is a constant zero: it costs nothing in the epilogue and halves the number of forms.
         if b is None:
             b = ops.zeros((w.shape[0],), w.dtype)
