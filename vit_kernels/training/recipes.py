@@ -41,18 +41,20 @@ class Recipe:
     clip_norm: float = 0.0
 
 
-_SMALL = {"global_pool": "avg", "drop_path_rate": 0.0, "mlp_ratio": 4.0, "in_chans": 1}
+# Narrow models start from wider weights: with the usual 0.02 a width of 96 hardly moves for the first ten epochs.
+_SMALL = {"global_pool": "avg", "drop_path_rate": 0.0, "mlp_ratio": 4.0, "in_chans": 1, "initializer_range": 0.1}
 
 RECIPES = {
     "digits": Recipe(
         model={**_SMALL, "image_size": 8, "patch_size": 2, "embed_dim": 96, "depth": 4, "num_heads": 3},
         preprocessing=Preprocessing((8, 8), (0.3053,), (0.3759,), crop_pct=1.0),
-        augmentation=Augmentation(shift=1, label_smoothing=0.1),
-        epochs=40, batch_size=64, lr=2e-3, warmup_epochs=4, clip_norm=1.0),
+        # No shifts: one pixel is half a patch here.
+        augmentation=Augmentation(label_smoothing=0.1),
+        epochs=30, batch_size=64, lr=2e-3, warmup_epochs=2, clip_norm=1.0),
     "fashion-mnist": Recipe(
         model={**_SMALL, "image_size": 28, "patch_size": 4, "embed_dim": 96, "depth": 5, "num_heads": 3},
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
-        augmentation=Augmentation(shift=2, flip=0.5, label_smoothing=0.1),
+        augmentation=Augmentation(shift=1, flip=0.5, label_smoothing=0.1),
         epochs=8, batch_size=128, lr=1.5e-3, warmup_epochs=1, clip_norm=1.0),
     # From scratch on photos: augmentation and schedule of DeiT (arXiv:2012.12877), scaled to small batches.
     "folder": Recipe(
