@@ -117,12 +117,11 @@ void InitQueue(QueueImpl& q, uint32_t num, uint32_t bytes, Loc loc) {
   Step(loc);
   RequirePipe("InitBuffer", loc);
   AccountScalar(Cur(), model::kPipeInit / 4);
-  SyncSite("InitBuffer", loc);
+  if (SyncSite("InitBuffer", loc).muted) bytes /= 2;
   if (num < 1) Report(Rule::kParameter, "InitBuffer with 0 buffers", loc);
   if (!q.buffers.empty() && !Cur().state->buffers_reset) {
     Report(Rule::kQueueMisuse, "InitBuffer of a queue that has buffers", loc, q.buffers[0]->init_loc);
   }
-  if (Muted(SiteOf(loc) + ":halve")) bytes /= 2;
   q.buffers.clear();
   for (uint32_t i = 0; i < num; ++i) {
     Buffer* b = NewBuffer(q.pos, bytes, loc);
@@ -137,8 +136,7 @@ Buffer* InitScratch(AscendC::TPosition pos, uint32_t bytes, Loc loc) {
   Step(loc);
   RequirePipe("InitBuffer", loc);
   AccountScalar(Cur(), model::kPipeInit / 4);
-  SyncSite("InitBuffer", loc);
-  if (Muted(SiteOf(loc) + ":halve")) bytes /= 2;
+  if (SyncSite("InitBuffer", loc).muted) bytes /= 2;
   Buffer* b = NewBuffer(pos, bytes, loc);
   b->state = BufferState::kScratch;
   return b;
@@ -177,11 +175,11 @@ TensorRef QueueImpl::Alloc(Loc loc) {
     Fatal(Rule::kQueueMisuse, Format("AllocTensor at %s: all %zu buffers are in use, the device would hang", Name(pos),
           buffers.size()), loc, buffers[next]->last_loc);
   }
-  const bool muted = SyncSite("AllocTensor", loc);
+  Site& site = SyncSite("AllocTensor", loc);
   if (b->free_event >= 0) {
     const AscendC::HardEvent event = FreeEvent(*this);
-    if (!b->free_muted && !muted) {
-      AwaitFlag(c, event, b->free_event, loc);
+    if (!b->free_muted && !site.muted) {
+      AwaitFlag(c, event, b->free_event, site, loc);
     } else if (!b->free_muted) {
       c.state->flag[int(event)][b->free_event].set = false;
     }
@@ -214,7 +212,7 @@ void QueueImpl::EnQue(const TensorRef& t, Loc loc) {
     Report(Rule::kQueueMisuse, Format("EnQue number %zu without a DeQue on a queue of depth %d", full.size() + 1, depth),
            loc, full.front()->last_loc);
   }
-  b->full_muted = SyncSite("EnQue", loc);
+  b->full_muted = SyncSite("EnQue", loc).muted;
   const AscendC::HardEvent event = FullEvent(*this);
   if (event != AscendC::HardEvent::MAX) {
     b->full_event = TakeEvent(c, event, loc);
@@ -232,11 +230,11 @@ TensorRef QueueImpl::DeQue(Loc loc) {
   if (full.empty()) Fatal(Rule::kQueueMisuse, Format("DeQue at %s with nothing enqueued", Name(pos)), loc);
   Buffer* b = full.front();
   full.pop_front();
-  const bool muted = SyncSite("DeQue", loc);
+  Site& site = SyncSite("DeQue", loc);
   const AscendC::HardEvent event = FullEvent(*this);
   if (b->full_event >= 0) {
-    if (!b->full_muted && !muted) {
-      AwaitFlag(c, event, b->full_event, loc);
+    if (!b->full_muted && !site.muted) {
+      AwaitFlag(c, event, b->full_event, site, loc);
     } else if (!b->full_muted) {
       c.state->flag[int(event)][b->full_event].set = false;
     }
@@ -257,7 +255,7 @@ void QueueImpl::Free(const TensorRef& t, Loc loc) {
     Report(Rule::kQueueMisuse, "FreeTensor of a tensor that is enqueued", loc, b->last_loc);
   }
   const AscendC::HardEvent event = FreeEvent(*this);
-  b->free_muted = SyncSite("FreeTensor", loc);
+  b->free_muted = SyncSite("FreeTensor", loc).muted;
   if (event != AscendC::HardEvent::MAX) {
     b->free_event = TakeEvent(c, event, loc);
     if (!b->free_muted) RaiseFlag(c, event, b->free_event, loc);
@@ -308,6 +306,9 @@ void CheckQueuesAtEnd(Core& core, Loc loc) {
       const bool full = AscendC::HardEvent(e) == b.full_kind, free = AscendC::HardEvent(e) == b.free_kind;
       if (full && b.full_event >= 0) st.flag[e][b.full_event].set = false;
       if (free && b.free_event >= 0) st.flag[e][b.free_event].set = false;
+      // Nobody will wait for them in the deferred modes either, whose queues are empty by now.
+      if (full && b.full_event >= 0) st.queues.pending[e * kEventIds + b.full_event] = 0;
+      if (free && b.free_event >= 0) st.queues.pending[e * kEventIds + b.free_event] = 0;
       if (full && b.full_event >= 0) st.event_used[e] = uint8_t(st.event_used[e] & ~(1u << b.full_event));
       if (free && b.free_event >= 0) st.event_used[e] = uint8_t(st.event_used[e] & ~(1u << b.free_event));
     }
