@@ -135,12 +135,11 @@ py::list TwinSyncSites(const std::string& op) {
   const auto it = last_sites.find(op);
   if (it == last_sites.end()) throw py::value_error("op '" + op + "' has not run in this process");
   for (const auto& [name, site] : it->second) {
-    const size_t colon = name.rfind(':');
     py::dict d;
     d["site"] = name;
     d["kind"] = site.kind;
-    d["file"] = name.substr(0, colon);
-    d["line"] = std::stoi(name.substr(colon + 1));
+    d["file"] = site.loc.file;
+    d["line"] = site.loc.line;
     d["executions"] = site.executions;
     d["useless"] = site.useless;
     out.append(d);
@@ -166,6 +165,7 @@ PYBIND11_MODULE(_native, m) {
         "Returns a dict: outputs, output_dtypes, output_shapes, diagnostics, notes, counters, estimate (microseconds,\n"
         "never measured), plan. Raises ValueError for an unknown op, SKU, mode, or inputs the operator rejects.");
   m.def("twin_sync_sites", &TwinSyncSites, py::arg("op"),
-        "Synchronisation calls seen in the last run of `op`: dicts of site, kind, file, line, executions, useless.");
+        "Synchronisation and InitBuffer calls seen in the last run of `op`: dicts of site, kind, file, line, executions,\n"
+        "useless. `mute` takes a site (or \"file:line\", everything there): the call is skipped, an InitBuffer halved.");
   m.def("twin_load", &TwinLoad, py::arg("path"), "Loads a shared library whose TWIN_REGISTER adds operators.");
 }

@@ -43,6 +43,25 @@ Snapshot TakeSnapshot(Core& c, Pipe pipe) {
   return s;
 }
 
+// Who has set the flag this core waits for, and who has not.
+std::string DescribeFlag(Core& c, int id) {
+  for (int mode = 2; mode >= 0; --mode) {
+    const auto& box = c.state->inbox[mode][id];
+    if (box.empty()) continue;
+    std::string set, missing;
+    for (Core* s : Targets(c, mode)) {
+      std::string& list = box[size_t(s->index)].empty() ? missing : set;
+      list += (list.empty() ? "" : ", ") + NameOf(*s) + (&list == &missing ? " (" + StateOf(*s) + ")" : "");
+    }
+    if (!set.empty()) return Format("cross-core flag %d: %s set it, missing %s", id, set.c_str(), missing.c_str());
+  }
+  std::string others;
+  for (Core& o : c.launch->cores) {
+    if (o.block == c.block && o.index != c.index) others += (others.empty() ? "; " : ", ") + NameOf(o) + " " + StateOf(o);
+  }
+  return Format("cross-core flag %d, which nobody has set%s", id, others.c_str());
+}
+
 bool CheckId(int id, const char* api, Loc loc) {
   if (id >= kCrossFlags) {
     Report(Rule::kCrossCoreId, Format("%s(%d): flag ids are 0..15", api, id), loc);
@@ -72,7 +91,7 @@ void CrossCoreSetFlag(int mode, pipe_t pipe, int id, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  if (SyncSite("CrossCoreSetFlag", loc) || !CheckId(id, "CrossCoreSetFlag", loc)) return;
+  if (SyncSite("CrossCoreSetFlag", loc).muted || !CheckId(id, "CrossCoreSetFlag", loc)) return;
   if (mode > 2) {
     Report(Rule::kCrossCoreId, Format("CrossCoreSetFlag mode %d does not exist on 2201", mode), loc);
     return;
@@ -111,7 +130,8 @@ void CrossCoreWaitFlag(int id, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  if (SyncSite("CrossCoreWaitFlag", loc) || !CheckId(id, "CrossCoreWaitFlag", loc)) return;
+  Site& site = SyncSite("CrossCoreWaitFlag", loc);
+  if (site.muted || !CheckId(id, "CrossCoreWaitFlag", loc)) return;
   ++c.state->counters.cross_waits;
   int mode = -1;
   c.state->waiting_flag = id;
@@ -122,7 +142,7 @@ void CrossCoreWaitFlag(int id, Loc loc) {
         }
         return mode >= 0;
       },
-      Format("cross-core flag %d", id), loc);
+      [&] { return DescribeFlag(c, id); }, loc);
   c.state->waiting_flag = -1;
   bool moved = false;
   for (Core* s : Targets(c, mode)) {
@@ -133,19 +153,35 @@ void CrossCoreWaitFlag(int id, Loc loc) {
     double& t = c.state->time.scalar();
     t = std::max(t, token.time);
   }
-  SyncUseless(loc, c.launch->hazards && !moved);
+  CountUseless(site, !moved);
 }
 
 namespace {
+
+std::string DescribeBarrier(Launch& launch, const Launch::Barrier& b) {
+  std::string missing;
+  int more = 0;
+  for (const Core& o : launch.cores) {
+    if (b.here.count(o.index) || (&b == &launch.barrier[0] && o.type == CoreType::AIC)) continue;
+    if (missing.size() < 200) {
+      missing += (missing.empty() ? "" : ", ") + NameOf(o) + " (" + StateOf(o) + ")";
+    } else {
+      ++more;
+    }
+  }
+  return Format("SyncAll: %d of %d cores have arrived, missing %s%s", b.arrived, b.expected, missing.c_str(),
+                more ? Format(" and %d more", more).c_str() : "");
+}
 
 void Arrive(Core& c, Launch::Barrier& b, int expected, Loc loc) {
   Launch& launch = *c.launch;
   if (b.arrived == 0) {
     b.expected = expected;
     b.joined.assign(launch.cores.size(), Clock{});
+    b.here.clear();
     b.time = 0;
   }
-  b.loc = loc;
+  b.here.insert(c.index);
   const Snapshot mine = TakeSnapshot(c, Pipe::S);
   for (size_t i = 0; i < mine->size(); ++i) b.joined[i].Join((*mine)[i]);
   b.time = std::max(b.time, c.state->time.scalar());
@@ -157,8 +193,7 @@ void Arrive(Core& c, Launch::Barrier& b, int expected, Loc loc) {
     ++b.round;
     ++launch.progress;
   }
-  BlockUntil([&] { return b.round > round; }, Format("SyncAll, where %d of %d cores have arrived", b.arrived, b.expected),
-             loc);
+  BlockUntil([&] { return b.round > round; }, [&] { return DescribeBarrier(launch, b); }, loc);
   bool moved = false;
   JoinSnapshot(c, b.released, &moved);
   for (PipeClock& p : c.state->time.pipe) p.free = std::max(p.free, b.released_time);
@@ -170,7 +205,7 @@ void SyncAll(bool vector_only, Loc loc) {
   Core& c = Cur();
   Step(loc);
   Launch& launch = *c.launch;
-  if (SyncSite("SyncAll", loc)) return;
+  if (SyncSite("SyncAll", loc).muted) return;
   ++c.state->sync_all_count;
   const KernelMode mode = launch.plan.mode;
   if (mode == KernelMode::AIV_ONLY || mode == KernelMode::AIC_ONLY) {
@@ -192,7 +227,7 @@ void SyncAllSoft(const GlobalRef& gm, const TensorRef& ub, int used_cores, Loc l
   Core& c = Cur();
   Step(loc);
   Launch& launch = *c.launch;
-  if (SyncSite("SyncAll", loc)) return;
+  if (SyncSite("SyncAll", loc).muted) return;
   if (c.type != CoreType::AIV) {
     Report(Rule::kWrongCore, "the software SyncAll exists on vector cores only", loc);
     return;

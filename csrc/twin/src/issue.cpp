@@ -123,10 +123,16 @@ bool NeedRun() { return !current->launch->Cost(); }
 void Step(Loc loc) {
   Launch& launch = *current->launch;
   if (launch.stopping) throw CoreAbort{};
+  current->state->stands_at = loc;
   if (++launch.steps > launch.settings.max_steps) {
     launch.stopping = true;
-    Fatal(Rule::kStepLimit, Format("the launch exceeded %llu API calls; it stands here",
-          static_cast<unsigned long long>(launch.settings.max_steps)), loc);
+    std::string others;
+    for (const Core& o : launch.cores) {
+      if (o.index == current->index || others.size() > 300) continue;
+      others += (others.empty() ? "; " : ", ") + NameOf(o) + " " + StateOf(o);
+    }
+    Fatal(Rule::kStepLimit, Format("the launch exceeded %llu API calls; %s stands here%s",
+          static_cast<unsigned long long>(launch.settings.max_steps), NameOf(*current).c_str(), others.c_str()), loc);
   }
 }
 

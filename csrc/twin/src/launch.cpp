@@ -14,10 +14,11 @@ namespace {
 constexpr size_t kUbBytes = 192 * 1024, kL1Bytes = 512 * 1024, kL0Bytes = 64 * 1024, kL0cBytes = 128 * 1024,
                  kTableBytes = 1024, kFixBufferBytes = 2048;
 
-bool MuteMatches(const std::set<std::string>& mute, const std::string& site) {
-  if (mute.count(site)) return true;
-  for (size_t i = site.find('/'); i != std::string::npos; i = site.find('/', i + 1)) {
-    if (mute.count(site.substr(i + 1))) return true;
+bool MuteMatches(const std::set<std::string>& mute, const std::string& name) {
+  if (mute.empty()) return false;
+  if (mute.count(name)) return true;
+  for (size_t i = name.find('/'); i != std::string::npos; i = name.find('/', i + 1)) {
+    if (mute.count(name.substr(i + 1))) return true;
   }
   return false;
 }
@@ -78,8 +79,7 @@ void ReportDeadlock(Launch& launch) {
     AsCurrent as(c);
     const bool strict = launch.strict;
     launch.strict = true;
-    Report(Rule::kDeadlock, Format("%s waits for ever for %s", NameOf(c).c_str(), c.state->waiting_for.c_str()),
-           c.state->waiting_loc);
+    Report(Rule::kDeadlock, NameOf(c) + " waits for ever for " + c.state->waiting_for(), c.state->waiting_loc);
     launch.strict = strict;
   }
 }
@@ -202,34 +202,28 @@ uint32_t Launch::Random(uint32_t n) {
   return uint32_t((random >> 32) % n);
 }
 
-std::string SiteOf(Loc loc) { return Format("%s:%u", loc.file, loc.line); }
+std::string PlaceOf(Loc loc) { return Format("%s:%u", loc.file, loc.line); }
 
-bool Muted(const std::string& key) { return MuteMatches(Cur().launch->settings.mute, key); }
-
-bool SyncSite(const char* kind, Loc loc) {
+Site& SyncSite(const char* kind, Loc loc, const char* detail) {
   Launch& launch = *Cur().launch;
-  const uint64_t key = uint64_t(reinterpret_cast<uintptr_t>(loc.file)) * 0x9e3779b97f4a7c15ull + loc.line;
+  uint64_t key = loc.line;
+  for (const char* text : {loc.file, kind, detail}) key = key * 0x9e3779b97f4a7c15ull + reinterpret_cast<uintptr_t>(text);
   const auto [it, fresh] = launch.site_index.emplace(key, nullptr);
   if (fresh) {
-    const std::string name = SiteOf(loc);
+    const std::string place = PlaceOf(loc), name = place + ":" + kind + (*detail ? Format("<%s>", detail) : "");
     Site& site = launch.sites[name];
     site.kind = kind;
-    site.muted = MuteMatches(launch.settings.mute, name);
+    site.loc = loc;
+    site.muted = MuteMatches(launch.settings.mute, place) || MuteMatches(launch.settings.mute, name);
     it->second = &site;
   }
   ++it->second->executions;
-  return it->second->muted;
+  return *it->second;
 }
 
-void SyncUseless(Loc loc, bool useless) {
-  Launch& launch = *Cur().launch;
-  if (!launch.hazards || !useless) return;
-  const uint64_t key = uint64_t(reinterpret_cast<uintptr_t>(loc.file)) * 0x9e3779b97f4a7c15ull + loc.line;
-  const auto it = launch.site_index.find(key);
-  if (it != launch.site_index.end()) ++it->second->useless;
-}
+void CountUseless(Site& site, bool useless) { site.useless += Cur().launch->hazards && useless; }
 
-void BlockUntil(const std::function<bool()>& ready, const std::string& what, Loc loc) {
+void BlockUntil(const std::function<bool()>& ready, const std::function<std::string()>& what, Loc loc) {
   Core& c = Cur();
   while (!ready()) {
     c.state->waiting_for = what;
@@ -237,7 +231,14 @@ void BlockUntil(const std::function<bool()>& ready, const std::string& what, Loc
     c.state->fiber->Yield();
     if (c.launch->stopping) throw CoreAbort{};
   }
-  c.state->waiting_for.clear();
+  c.state->waiting_for = nullptr;
+}
+
+std::string StateOf(const Core& c) {
+  if (c.state->aborted) return "stopped by an error";
+  if (c.state->fiber->done()) return "ended";
+  if (c.state->waiting_for) return "waits at " + PlaceOf(c.state->waiting_loc);
+  return "stands at " + PlaceOf(c.state->stands_at);
 }
 
 void RunLaunch(Launch& launch, EntryFn entry) {
@@ -263,13 +264,9 @@ void RunLaunch(Launch& launch, EntryFn entry) {
     Report(Rule::kKernelType, "the kernel does not say KERNEL_TASK_TYPE_DEFAULT", Loc{});
   }
   for (const auto& [name, site] : launch.sites) {
-    if (launch.hazards && site.executions && site.useless == site.executions) {
-      const size_t colon = name.rfind(':');
-      launch.site_names.push_back(name.substr(0, colon));
-      Note("redundant-sync", Format("%s orders nothing that was not ordered already (%llu times)", site.kind,
-           static_cast<unsigned long long>(site.executions)),
-           Loc{launch.site_names.back().c_str(), uint32_t(std::stoul(name.substr(colon + 1)))});
-    }
+    if (!launch.hazards || !site.executions || site.useless != site.executions) continue;
+    Note("redundant-sync", Format("%s orders nothing that was not ordered already (%llu times)",
+         name.substr(name.rfind(':') + 1).c_str(), static_cast<unsigned long long>(site.executions)), site.loc);
   }
   SetCurrent(nullptr);
 }

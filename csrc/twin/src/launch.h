@@ -32,7 +32,9 @@ struct Settings {
   uint64_t max_steps = 400'000'000;  // API calls over all cores
   int mmad_order = 0;                // 0 sequential, 1 tree of 16, 2 reversed
   bool timeline = false;
-  std::set<std::string> mute;        // "file:line" of synchronisation to skip, "file:line:halve" of an InitBuffer
+  // Sites of synchronisation to skip and of InitBuffers to halve: "file:line" or "file:line:what", as Site says. The
+  // file may be cut at any '/'.
+  std::set<std::string> mute;
 };
 
 constexpr int kEvents = int(AscendC::HardEvent::MAX);
@@ -59,8 +61,11 @@ struct CacheLineCopy {
   Loc loc;
 };
 
+// A place in the kernel that synchronises or allocates. Its name is "file:line:what", where `what` tells apart calls
+// that share a line: "SetFlag<MTE2_V>", "PipeBarrier<V>", "InitBuffer".
 struct Site {
   const char* kind = "";
+  Loc loc;
   bool muted = false;
   uint64_t executions = 0, useless = 0;
 };
@@ -119,8 +124,9 @@ struct CoreState {
   int soft_rounds = 0;
   std::unique_ptr<Fiber> fiber;
   bool aborted = false;
-  std::string waiting_for;                  // non-empty while blocked
+  std::function<std::string()> waiting_for; // set while blocked
   Loc waiting_loc;
+  Loc stands_at;                            // the last API call
   int waiting_flag = -1;                    // the cross-core flag it waits for
 };
 
@@ -139,9 +145,8 @@ struct Launch {
   std::vector<Diagnostic> diagnostics;
   std::map<std::string, size_t> seen;       // diagnostics and notes by key
   std::vector<NoteText> notes;
-  std::map<std::string, Site> sites;        // "file:line" -> synchronisation seen
-  std::unordered_map<uint64_t, Site*> site_index;  // by file pointer and line
-  std::deque<std::string> site_names;       // file names that notes point to
+  std::map<std::string, Site> sites;        // by name
+  std::unordered_map<uint64_t, Site*> site_index;  // by the pointers and the line of the call
   std::vector<TraceEvent> trace;
   uint64_t random = 0;
   bool stopping = false;                    // deadlock or step limit: every core unwinds
@@ -154,7 +159,7 @@ struct Launch {
     double time = 0;
     std::vector<Clock> released;
     double released_time = 0;
-    Loc loc;
+    std::set<int> here;                     // cores that have arrived
   } barrier[2];                             // [0] vector cores only, [1] everyone
   int declared_type = -1;
   uint64_t distinct_bytes = 0;
@@ -168,11 +173,11 @@ struct Launch {
 
 // Counts one API call; unwinds the core when the launch is over its step bound.
 void Step(Loc loc);
-// Records that synchronisation was seen at a place; true when the run is told to skip it.
-bool SyncSite(const char* kind, Loc loc);
-void SyncUseless(Loc loc, bool useless);
-bool Muted(const std::string& key);
-std::string SiteOf(Loc loc);
+// Records that synchronisation was seen at a place; `muted` when the run is told to do without. Both texts must be
+// literals or live as long.
+Site& SyncSite(const char* kind, Loc loc, const char* detail = "");
+void CountUseless(Site& site, bool useless);
+std::string PlaceOf(Loc loc);  // "file:line"
 // Runs `core` as the current one for a while (draining another core's queues).
 class AsCurrent {
  public:
@@ -183,8 +188,10 @@ class AsCurrent {
   Core* saved_;
 };
 void SetCurrent(Core* core);
-// Blocks the current fiber until `ready` returns true; `what` says for whom it waits.
-void BlockUntil(const std::function<bool()>& ready, const std::string& what, Loc loc);
+// Blocks the current fiber until `ready` returns true; `what` says for what and whom it waits, asked at a deadlock.
+void BlockUntil(const std::function<bool()>& ready, const std::function<std::string()>& what, Loc loc);
+// What a core is doing, for a deadlock's report: "ended", "stopped by an error", "waits at file:line", ...
+std::string StateOf(const Core& core);
 
 // The pieces of the end-of-kernel checks.
 void CheckQueuesAtEnd(Core& core, Loc loc);
@@ -202,7 +209,7 @@ void UnitFlagAfterFixpipe(Core& core, uint32_t unit_flag);
 
 // The flag operations behind SetFlag/WaitFlag and the queues' own events.
 void RaiseFlag(Core& core, AscendC::HardEvent event, int id, Loc loc);
-void AwaitFlag(Core& core, AscendC::HardEvent event, int id, Loc loc);
+void AwaitFlag(Core& core, AscendC::HardEvent event, int id, Site& site, Loc loc);
 void BarrierAll(Core& core);
 
 // Happens-before helpers shared by flags, queues and cross-core code.

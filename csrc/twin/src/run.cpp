@@ -93,8 +93,6 @@ Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, cons
   for (const Core& c : launch.cores) r.core_names.push_back(NameOf(c));
   r.diagnostics = std::move(launch.diagnostics);
   r.notes = std::move(launch.notes);
-  // The note locations of whole-launch remarks live in the launch: keep their text alive.
-  r.note_files = std::move(launch.site_names);
   r.sites = std::move(launch.sites);
   r.trace = std::move(launch.trace);
   r.blocks = launch.plan.blocks;

@@ -13,9 +13,8 @@ namespace twin {
 struct Result {
   std::vector<TensorSpec> specs;
   std::vector<std::vector<uint8_t>> outputs;  // empty in the cost-only mode
-  std::vector<Diagnostic> diagnostics;        // locations point into `files`
+  std::vector<Diagnostic> diagnostics;        // locations point into the kernels' own text
   std::vector<NoteText> notes;
-  std::deque<std::string> note_files;         // names that notes point to
   std::map<std::string, Site> sites;
   std::map<std::string, double> counters;
   std::map<std::string, double> estimate;     // microseconds, "binding" aside

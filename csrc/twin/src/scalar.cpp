@@ -175,7 +175,7 @@ void CleanAndInvalidate(const GlobalRef& g, bool entire, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarGmAccess);
-  if (SyncSite("DataCacheCleanAndInvalid", loc)) return;
+  if (SyncSite("DataCacheCleanAndInvalid", loc).muted) return;
   if (entire) {
     c.state->dcache.clear();
   } else {

@@ -46,7 +46,7 @@ void RaiseFlag(Core& c, AscendC::HardEvent event, int id, Loc loc) {
   }
 }
 
-void AwaitFlag(Core& c, AscendC::HardEvent event, int id, Loc loc) {
+void AwaitFlag(Core& c, AscendC::HardEvent event, int id, Site& site, Loc loc) {
   const PipePair p = PipesOf(event);
   CoreState& st = *c.state;
   Flag& f = st.flag[int(event)][id];
@@ -58,7 +58,7 @@ void AwaitFlag(Core& c, AscendC::HardEvent event, int id, Loc loc) {
   }
   f.set = false;
   const bool moved = p.to == Pipe::S ? JoinAll(c, f.clock) : st.known[int(p.to)].Join(f.clock);
-  SyncUseless(loc, !moved);
+  CountUseless(site, !moved);
   double& ready = st.time.pipe[int(p.to)].free;
   ready = std::max(ready, f.time);
   if (c.launch->Deferred()) DeferWait(c, p.to, int(event) * kEventIds + id);
@@ -68,7 +68,7 @@ void SetFlag(AscendC::HardEvent event, int id, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  if (SyncSite("SetFlag", loc) || !CheckEvent(c, event, id, "SetFlag", loc)) return;
+  if (SyncSite("SetFlag", loc, Name(event)).muted || !CheckEvent(c, event, id, "SetFlag", loc)) return;
   RaiseFlag(c, event, id, loc);
 }
 
@@ -76,8 +76,9 @@ void WaitFlag(AscendC::HardEvent event, int id, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  if (SyncSite("WaitFlag", loc) || !CheckEvent(c, event, id, "WaitFlag", loc)) return;
-  AwaitFlag(c, event, id, loc);
+  Site& site = SyncSite("WaitFlag", loc, Name(event));
+  if (site.muted || !CheckEvent(c, event, id, "WaitFlag", loc)) return;
+  AwaitFlag(c, event, id, site, loc);
 }
 
 void BarrierAll(Core& c) {
@@ -95,13 +96,14 @@ void PipeBarrier(pipe_t pipe, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  if (SyncSite("PipeBarrier", loc)) return;
+  Site& site = SyncSite("PipeBarrier", loc, pipe == PIPE_ALL ? "ALL" : Name(PipeOf(pipe)));
+  if (site.muted) return;
   CoreState& st = *c.state;
   ++st.counters.barriers;
   if (pipe == PIPE_ALL) {
     bool useless = true;
     for (int p = 0; p < kPipes; ++p) useless &= st.barrier_at[p] == st.seq[p];
-    SyncUseless(loc, useless);
+    CountUseless(site, useless);
     for (int p = 0; p < kPipes; ++p) st.barrier_at[p] = st.seq[p];
     BarrierAll(c);
     return;
@@ -111,7 +113,7 @@ void PipeBarrier(pipe_t pipe, Loc loc) {
     Report(Rule::kWrongCore, Format("PipeBarrier<%s>: %s does not have this pipe", Name(p), NameOf(c).c_str()), loc);
     return;
   }
-  SyncUseless(loc, st.barrier_at[int(p)] == st.seq[int(p)]);
+  CountUseless(site, st.barrier_at[int(p)] == st.seq[int(p)]);
   st.barrier_at[int(p)] = st.seq[int(p)];
   st.known[int(p)].at[int(p)] = st.seq[int(p)];
   PipeClock& t = st.time.pipe[int(p)];
