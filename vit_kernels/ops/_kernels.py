@@ -38,4 +38,5 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("vit_gelu_mlp_grad", ("dy", "x", "h", "w1", "w2"), ("dx", "dw1", "db1", "dw2", "db2"),
            (("approximate", "int"),)),
     Kernel("vit_linear", ("x", "w", "b", "residual", "scale"), ("y",)),
+    Kernel("vit_linear_grad", ("dy", "x", "w", "b", "scale"), ("dx", "dw", "db", "dscale")),
 )}

@@ -40,25 +40,27 @@ class ColumnVector {
 template <typename T>
 class ColumnRow {
  public:
-  __aicore__ inline void Init(TPipe& pipe, uint32_t most) {
-    pipe.InitBuffer(loaded_, 2, most * sizeof(float));
+  __aicore__ inline void Init(TPipe& pipe, uint32_t most, uint32_t buffers) {
+    pipe.InitBuffer(loaded_, buffers, most * sizeof(float));
     pipe.InitBuffer(row_, most * sizeof(float));
   }
 
+  // Any number of columns; those up to the next multiple of 8 are finite.
   __aicore__ inline void Load(const ColumnVector<T>& vector, uint32_t col, uint32_t cols) {
+    const uint32_t padded = RoundUp(cols, kFloatBlock);
     if (vector.is_float_) {
       LocalTensor<float> loaded = loaded_.template AllocTensor<float>();
       LoadRow(loaded, vector.wide_[col], cols);
       loaded_.EnQue(loaded);
       loaded = loaded_.template DeQue<float>();
-      Adds(row_.template Get<float>(), loaded, 0.0f, static_cast<int32_t>(cols));
+      Adds(row_.template Get<float>(), loaded, 0.0f, static_cast<int32_t>(padded));
       loaded_.FreeTensor(loaded);
     } else {
       LocalTensor<T> loaded = loaded_.template AllocTensor<T>();
       LoadRow(loaded, vector.narrow_[col], cols);
       loaded_.EnQue(loaded);
       loaded = loaded_.template DeQue<T>();
-      Cast(row_.template Get<float>(), loaded, RoundMode::CAST_NONE, cols);
+      Cast(row_.template Get<float>(), loaded, RoundMode::CAST_NONE, padded);
       loaded_.FreeTensor(loaded);
     }
     PipeBarrier<PIPE_V>();

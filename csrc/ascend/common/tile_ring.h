@@ -33,6 +33,19 @@ class TileRing {
   uint32_t slots_;
 };
 
+// A tile that needs no vector core: L0C -> dst, m rows of n columns, `pitch` elements apart.
+template <typename T>
+__aicore__ inline void StoreTile(const GlobalTensor<T>& dst, const LocalTensor<float>& c, uint32_t m, uint32_t n,
+                                 uint32_t pitch) {
+  FixpipeParamsV220 p(n, m, RoundUp(m, kFractal), pitch, false);
+  p.quantPre = kNarrow<T>;
+  Fixpipe<T, float, CFG_ROW_MAJOR>(dst, c, p);
+}
+__aicore__ inline void StoreFloats(const GlobalTensor<float>& dst, const LocalTensor<float>& c, uint32_t m, uint32_t n,
+                                   uint32_t pitch) {
+  Fixpipe<float, float, CFG_ROW_MAJOR>(dst, c, FixpipeParamsV220(n, m, RoundUp(m, kFractal), pitch, false));
+}
+
 // The cube's end: puts tiles in and knows how many have been read.
 template <uint16_t ready, uint16_t done>
 class TileWriter {
@@ -42,31 +55,22 @@ class TileWriter {
   __aicore__ inline void Put(const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     if (written_ >= ring_.Slots()) Await(written_ - ring_.Slots() + 1);
     const uint32_t width = RoundUp(n, kFractal);
-    Fixpipe<float, float, CFG_ROW_MAJOR>(ring_.Tile(written_), c,
-                                         FixpipeParamsV220(width, m, RoundUp(m, kFractal), width, false));
+    StoreFloats(ring_.Tile(written_), c, m, width, width);
     CrossCoreSetFlag<2, PIPE_FIX>(ready);
     ++written_;
+  }
+  __aicore__ inline uint32_t Written() const { return written_; }
+
+  // Until the first `tiles` tiles have been read.
+  __aicore__ inline void Await(uint32_t tiles) {
+    for (; read_ < tiles; ++read_) CrossCoreWaitFlag(done);
   }
   // After the last tile: no flag may be left over.
   __aicore__ inline void Finish() { Await(written_); }
 
  private:
-  // Until the first `tiles` tiles have been read.
-  __aicore__ inline void Await(uint32_t tiles) {
-    for (; read_ < tiles; ++read_) CrossCoreWaitFlag(done);
-  }
-
   TileRing ring_;
   uint32_t written_ = 0, read_ = 0;
 };
-
-// A tile that needs no vector core: L0C -> dst, m rows of n columns, `pitch` elements apart.
-template <typename T>
-__aicore__ inline void StoreTile(const GlobalTensor<T>& dst, const LocalTensor<float>& c, uint32_t m, uint32_t n,
-                                 uint32_t pitch) {
-  FixpipeParamsV220 p(n, m, RoundUp(m, kFractal), pitch, false);
-  p.quantPre = kNarrow<T>;
-  Fixpipe<T, float, CFG_ROW_MAJOR>(dst, c, p);
-}
 
 }  // namespace vit

@@ -15,14 +15,12 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   const vit::LinearShape shape = vit::ExpectProduct(x, w);
   std::vector<int64_t> y = x.shape;
   y.back() = shape.out;
-  const bool has_bias = vit::ExpectVector(b, "b", shape.out, x.dtype);
-  const bool has_residual = vit::IsPresent(residual);
-  if (has_residual) vit::ExpectTensor(residual, "residual", x.dtype, y, "(..., out), the shape of y");
-  const bool has_scale = vit::ExpectVector(scale, "scale", shape.out, x.dtype);
-  const uint32_t epilogue = (has_bias ? vit::kLinearBias : 0u) | (has_residual ? vit::kLinearResidual : 0u) |
-                            (has_scale ? vit::kLinearScale : 0u) |
-                            (b.dtype == "float32" ? vit::kLinearBiasFloat * has_bias : 0u) |
-                            (scale.dtype == "float32" ? vit::kLinearScaleFloat * has_scale : 0u);
+  uint32_t epilogue = vit::VectorBits(b, "b", shape.out, x.dtype, vit::kLinearBias, vit::kLinearBiasFloat) |
+                      vit::VectorBits(scale, "scale", shape.out, x.dtype, vit::kLinearScale, vit::kLinearScaleFloat);
+  if (vit::IsPresent(residual)) {
+    vit::ExpectTensor(residual, "residual", x.dtype, y, "(..., out), the shape of y");
+    epilogue |= vit::kLinearResidual;
+  }
   const vit::LinearTiling tiling =
       vit::MakeLinearTiling(uint32_t(shape.rows), uint32_t(shape.in), uint32_t(shape.out), epilogue, platform);
   twin::Plan plan;

@@ -39,14 +39,15 @@ inline LinearShape ExpectProduct(const twin::TensorArg& x, const twin::TensorArg
   return shape;
 }
 
-// An optional vector over the columns of y, of x's dtype or float32; whether it is there.
-inline bool ExpectVector(const twin::TensorArg& tensor, const char* name, int64_t out, const std::string& dtype) {
-  if (!IsPresent(tensor)) return false;
+// The bits of the epilogue for an optional vector over the columns of y, of x's dtype or float32.
+inline uint32_t VectorBits(const twin::TensorArg& tensor, const char* name, int64_t out, const std::string& dtype,
+                           uint32_t present, uint32_t is_float) {
+  if (!IsPresent(tensor)) return 0;
   if (tensor.shape != std::vector<int64_t>{out}) RefuseLinear(std::string(name) + " must have the shape (out)");
   if (tensor.dtype != dtype && tensor.dtype != "float32") {
     RefuseLinear(std::string(name) + " is " + tensor.dtype + ", expected " + dtype + " or float32");
   }
-  return true;
+  return tensor.dtype == "float32" ? present | is_float : present;
 }
 
 }  // namespace vit

@@ -1,0 +1,29 @@
+// How a linear layer's gradient is cut up: pure arithmetic, shared by the CANN host side, the twin and the tests.
+#pragma once
+
+#include "linear/tiling.h"
+#include "linear_grad/tiling_data.h"
+
+namespace vit {
+
+// The arguments must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
+inline LinearGradTiling MakeLinearGradTiling(uint32_t rows, uint32_t in, uint32_t out, uint32_t epilogue,
+                                             const Platform& platform) {
+  LinearGradTiling t{};
+  t.weight = MakeProductGrid(out, in, rows, true, platform);
+  t.input = MakeProductGrid(rows, in, out, false, platform);
+  t.epilogue = epilogue;
+  t.cores = std::max(t.weight.Cores(), t.input.Cores());
+  t.direct = t.weight.depth_parts == 1 && (epilogue & kLinearScale) == 0;
+  const uint64_t summand = uint64_t(out) * PaddedCols(in) * 4;
+  t.sums_offset = grid::Up(t.direct ? 0 : t.weight.depth_parts * summand, 512);
+  t.weight_offset = t.sums_offset + grid::Up(uint64_t(2) * t.cores * PaddedCols(out) * 4, 512);
+  t.ring_offset = t.weight_offset + grid::Up((epilogue & kLinearScale) ? uint64_t(out) * in * 2 : 0, 512);
+  return t;
+}
+
+inline uint64_t LinearGradWorkspace(const LinearGradTiling& t) {
+  return t.ring_offset + ((t.epilogue & kLinearScale) ? uint64_t(t.cores) * kRingSlots * kRingTileElems * 4 : 0);
+}
+
+}  // namespace vit
