@@ -40,7 +40,7 @@ class ColumnVector {
 template <typename T>
 class ColumnRow {
  public:
-  __aicore__ inline void Init(TPipe& pipe, uint32_t most, uint32_t buffers) {
+  __aicore__ inline void Init(TPipe& pipe, uint32_t most, uint32_t buffers = 2) {
     pipe.InitBuffer(loaded_, buffers, most * sizeof(float));
     pipe.InitBuffer(row_, most * sizeof(float));
   }

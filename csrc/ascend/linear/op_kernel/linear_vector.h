@@ -25,8 +25,8 @@ class LinearVector {
     y_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(y), uint64_t(t.grid.rows) * t.grid.cols);
     pipe.InitBuffer(strips_, 2, kStripElems * sizeof(float));
     pipe.InitBuffer(out_, 2, kStripElems * sizeof(T));
-    if (Has(kLinearBias)) bias_row_.Init(pipe, kHalfCols, 2);
-    if (Has(kLinearScale)) scale_row_.Init(pipe, kHalfCols, 2);
+    if (Has(kLinearBias)) bias_row_.Init(pipe, kHalfCols);
+    if (Has(kLinearScale)) scale_row_.Init(pipe, kHalfCols);
     if (Has(kLinearResidual)) {
       pipe.InitBuffer(narrow_, 2, kStripElems * sizeof(T));
       pipe.InitBuffer(wide_, kStripElems * sizeof(float));

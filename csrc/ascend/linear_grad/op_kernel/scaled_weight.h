@@ -41,7 +41,7 @@ class ScaledWeight {
       : t_(t), scaled_(LinearGradMemory<T>(workspace, t).ScaledWeight()),
         scale_(scale, t.weight.rows, (t.epilogue & kLinearScaleFloat) != 0) {
     w_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(w), uint64_t(t.weight.rows) * t.weight.cols);
-    scale_row_.Init(pipe, kScaleCols, 2);
+    scale_row_.Init(pipe, kScaleCols);
     pipe.InitBuffer(in_, 2, kGroupRows * kGroupCols * sizeof(T));
     pipe.InitBuffer(out_, 2, kGroupRows * kGroupCols * sizeof(T));
     pipe.InitBuffer(wide_, kGroupRows * kGroupCols * sizeof(float));
