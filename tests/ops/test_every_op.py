@@ -14,6 +14,7 @@ from mindspore import Tensor, nn
 
 from tests.ops import _check
 from tests.ops._cases import CASES
+from vit_kernels import ops
 from vit_kernels.ops import _library
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +139,36 @@ def test_jit(name):
         _check.compare(_Jitted(case.make("cpu")), case.reference, case.arrays())
     finally:
         ms.set_context(mode=before)
+
+
+def _layer_norm(x, gamma, beta):
+    return ops.layer_norm(x, gamma, beta, 1e-6, "cpu")
+
+
+def _add_layer_norm(x, residual, gamma, beta):
+    return ops.add_layer_norm(x, residual, gamma, beta, 1e-6, "cpu")
+
+
+def _attention(qkv):
+    return ops.attention(qkv, 2, None, "cpu")
+
+
+def _gelu_mlp(x, w1, b1, w2, b2):
+    return ops.gelu_mlp(x, w1, b1, w2, b2, "tanh", True, "cpu")
+
+
+def _linear(x, w, b, residual, scale):
+    return ops.linear(x, w, b, residual, scale, "cpu")
+
+
+@pytest.mark.parametrize("name, function", [("layer_norm", _layer_norm), ("add_layer_norm", _add_layer_norm),
+                                            ("attention", _attention), ("gelu_mlp_tanh", _gelu_mlp),
+                                            ("linear_residual_scale", _linear)])
+def test_functions(mode, name, function):
+    """The function form, alone and inside another function's graph."""
+    case = CASES[name]
+    _check.compare(function, case.reference, case.arrays())
+    _check.compare(ms.jit(function), case.reference, case.arrays())
 
 
 class _Jitted(nn.Cell):

@@ -11,10 +11,11 @@ import functools
 import math
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from vit_kernels.ops import _checks, _library
 from vit_kernels.ops._backend import notice, resolve_backend
+from vit_kernels.ops._serial import SerialCell
 
 _MAX_HEAD_DIM = 128  # of the fused kernels; their register tiles are laid out for it
 
@@ -53,10 +54,11 @@ def _covered(shape: tuple) -> bool:
     return False
 
 
-class AttentionOp(nn.Cell):
+class AttentionOp(SerialCell):
     """`attention` with its scale and backend fixed.
 
     Args:
+        head_dim: width of a head.
         scale: factor on Q K^T; None for 1/sqrt(head_dim).
         backend: see `vit_kernels.ops.resolve_backend`.
     """
@@ -65,6 +67,7 @@ class AttentionOp(nn.Cell):
         super().__init__()
         self.backend = resolve_backend(backend)
         self.fused = self.backend != "reference"
+        self.head_dim = head_dim
         self.scale = float(1.0 / math.sqrt(head_dim) if scale is None else scale)
         if self.backend == "cpu":
             self.scale_tensor = Tensor([self.scale], ms.float32)
@@ -78,7 +81,10 @@ class AttentionOp(nn.Cell):
         self.softmax = ops.Softmax(-1)
 
     def construct(self, qkv: Tensor) -> Tensor:
-        """qkv (batch, tokens, 3, heads, head_dim) -> (batch, tokens, heads * head_dim), the dtype of qkv."""
+        """qkv (batch, tokens, 3, heads, head_dim), or packed (batch, tokens, 3 * width) -> (batch, tokens, width) like qkv."""
+        if len(qkv.shape) == 3:
+            batch, tokens, packed = qkv.shape
+            qkv = ops.reshape(qkv, (batch, tokens, 3, packed // (3 * self.head_dim), self.head_dim))
         if not (self.fused and _covered(qkv.shape)):
             return self.reference(qkv)
         _checks.check_inputs("attention", ("qkv",), (qkv.dtype,))
@@ -118,10 +124,11 @@ def attention(qkv: Tensor, num_heads: int, scale: float | None = None, backend: 
         ValueError: qkv has another shape, num_heads does not fit it, or it is empty.
     """
     shape = qkv.shape
+    head_dim = shape[-1]
     if len(shape) == 3:
-        if shape[2] % (3 * num_heads) != 0:
-            raise ValueError(f"attention: num_heads={num_heads} does not divide qkv's width {shape[2]} / 3")
-        qkv = ops.reshape(qkv, (shape[0], shape[1], 3, num_heads, shape[2] // (3 * num_heads)))
+        if head_dim % (3 * num_heads) != 0:
+            raise ValueError(f"attention: num_heads={num_heads} does not divide qkv's width {head_dim} / 3")
+        head_dim = head_dim // (3 * num_heads)
     elif len(shape) == 5 and shape[3] != num_heads:
         raise ValueError(f"attention: num_heads={num_heads}, but qkv of shape {shape} has {shape[3]} heads")
-    return _attention_op(qkv.shape[-1], scale, backend)(qkv)
+    return _attention_op(head_dim, scale, backend)(qkv)

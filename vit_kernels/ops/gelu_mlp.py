@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from vit_kernels.ops import _checks, _library
 from vit_kernels.ops._backend import resolve_backend
+from vit_kernels.ops._serial import SerialCell
 
 _SUFFIX = {"none": "Erf", "tanh": "Tanh"}
 
@@ -59,7 +60,7 @@ def _cpu_gelu_mlp(approximate: str) -> tuple[ops.Custom, ops.Custom]:
     return training, inference
 
 
-class GeluMlpOp(nn.Cell):
+class GeluMlpOp(SerialCell):
     """`gelu_mlp` with its GELU form and backend fixed.
 
     In training mode (`set_train`) the pre-activation is saved for the backward pass. In inference mode it is not, and a

@@ -11,10 +11,11 @@ from __future__ import annotations
 import functools
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from vit_kernels.ops import _checks, _library
 from vit_kernels.ops._backend import resolve_backend
+from vit_kernels.ops._serial import SerialCell
 
 
 def _rows(shape: list[int]) -> list[int]:
@@ -65,7 +66,7 @@ def _cpu_add_layer_norm() -> ops.Custom:
                       lambda x, residual, gamma, beta, eps: (x, x, x, x), func_type="aot", bprop=bprop)
 
 
-class LayerNormOp(nn.Cell):
+class LayerNormOp(SerialCell):
     """`layer_norm` with its epsilon and backend fixed, to be kept by the layer that calls it.
 
     Args:
@@ -99,7 +100,7 @@ class LayerNormOp(nn.Cell):
         return ops.cast(y, x.dtype)
 
 
-class AddLayerNormOp(nn.Cell):
+class AddLayerNormOp(SerialCell):
     """`add_layer_norm` with its epsilon and backend fixed.
 
     Args:

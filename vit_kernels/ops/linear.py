@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from vit_kernels.ops import _checks, _library
 from vit_kernels.ops._backend import resolve_backend
+from vit_kernels.ops._serial import SerialCell
 
 
 def _check_linear(x, w, b, residual, scale) -> list[int]:
@@ -68,7 +69,7 @@ def _cpu_linear() -> dict[str, ops.Custom]:
     }
 
 
-class LinearOp(nn.Cell):
+class LinearOp(SerialCell):
     """`linear` with its backend fixed.
 
     Args:
