@@ -62,7 +62,7 @@ struct CacheLineCopy {
 };
 
 // A place in the kernel that synchronises or allocates. Its name is "file:line:what", where `what` tells apart calls
-// that share a line: "SetFlag<MTE2_V>", "PipeBarrier<V>", "InitBuffer".
+// that share a line: "SetFlag<MTE2_V>", "PipeBarrier<PIPE_V>", "InitBuffer".
 struct Site {
   const char* kind = "";
   Loc loc;
@@ -113,9 +113,9 @@ struct CoreState {
   bool buffers_reset = false;               // TPipe::Reset: queues may be initialised again
   bool used_static = false, used_pipe = false;
   Loc static_loc;
-  uint32_t unit_written = 0, unit_drained = 0;  // unitFlag: last Mmad / Fixpipe sequence numbers
+  Clock unit_written, unit_drained;         // unitFlag: what the last Mmad / Fixpipe hands on
   double unit_written_time = 0, unit_drained_time = 0;
-  bool unit_full = false;
+  bool unit_full = false, unit_empty = false;  // a result waits for Fixpipe; a drained tile for Mmad
   UnitShape unit_shape;
   Loc unit_loc;
   CoreTime time;

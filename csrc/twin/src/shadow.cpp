@@ -5,18 +5,21 @@ namespace twin {
 const char* LocalShadow::Check(Cell& c, bool write, int pipe, uint32_t seq, const Clock& known, bool in_order,
                                uint32_t* earlier) {
   const char* kind = nullptr;
+  bool same = false;
   if (c.writer) {
     const uint32_t wp = c.writer >> 29, ws = c.writer & 0x1fffffffu;
-    const bool same = int(wp) == pipe;
+    same = int(wp) == pipe;
     if (ws > known.at[wp] && !(same && (in_order || ws == seq))) {
       kind = write ? "write after write" : "read after write";
       *earlier = c.writer;
     }
   }
   if (write) {
-    for (int p = 0; p < kPipes && !kind; ++p) {
+    // A reader on another pipe says more than the writer before it on the same one.
+    for (int p = 0; p < kPipes && (!kind || same); ++p) {
       if (p != pipe && c.reader[p] > known.at[p]) {  // in one pipe a write never overtakes an earlier read
         kind = "write after read";
+        same = false;
         *earlier = uint32_t(p) << 29 | c.reader[p];
       }
     }

@@ -96,7 +96,7 @@ void PipeBarrier(pipe_t pipe, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
-  Site& site = SyncSite("PipeBarrier", loc, pipe == PIPE_ALL ? "ALL" : Name(PipeOf(pipe)));
+  Site& site = SyncSite("PipeBarrier", loc, pipe == PIPE_ALL ? "PIPE_ALL" : Name(PipeOf(pipe)));
   if (site.muted) return;
   CoreState& st = *c.state;
   ++st.counters.barriers;

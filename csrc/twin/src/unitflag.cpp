@@ -6,13 +6,11 @@ namespace twin {
 
 void UnitFlagBeforeMmad(Core& c, uint32_t unit_flag) {
   CoreState& st = *c.state;
-  if (!unit_flag || !st.unit_drained) return;
-  Clock clock;
-  clock.at[int(Pipe::FIX)] = st.unit_drained;
-  st.known[int(Pipe::M)].Join(clock);
+  if (!unit_flag || !st.unit_empty) return;
+  st.known[int(Pipe::M)].Join(st.unit_drained);
   PipeClock& m = st.time.pipe[int(Pipe::M)];
   m.free = std::max(m.free, st.unit_drained_time);
-  st.unit_drained = 0;
+  st.unit_empty = false;
   if (c.launch->Deferred()) DeferWait(c, Pipe::M, kUnitEmpty);
 }
 
@@ -22,7 +20,7 @@ void UnitFlagAfterMmad(Core& c, uint32_t unit_flag, const UnitShape& shape, Loc 
   if (st.unit_full) Report(Rule::kUnitFlag, "a second Mmad with unitFlag 3 before a Fixpipe drained the first", loc, st.unit_loc);
   st.unit_full = true;
   st.unit_shape = shape;
-  st.unit_written = st.seq[int(Pipe::M)];
+  st.unit_written = CompletedClock(c, Pipe::M);
   st.unit_written_time = st.time.pipe[int(Pipe::M)].done;
   st.unit_loc = loc;
   if (c.launch->Deferred()) DeferSet(c, Pipe::M, kUnitFull);
@@ -40,9 +38,7 @@ void UnitFlagBeforeFixpipe(Core& c, uint32_t unit_flag, const UnitShape& shape, 
            "shapes", shape.m, shape.n, static_cast<unsigned long long>(shape.addr), st.unit_shape.m, st.unit_shape.n,
            static_cast<unsigned long long>(st.unit_shape.addr)), loc, st.unit_loc);
   }
-  Clock clock;
-  clock.at[int(Pipe::M)] = st.unit_written;
-  st.known[int(Pipe::FIX)].Join(clock);
+  st.known[int(Pipe::FIX)].Join(st.unit_written);
   PipeClock& fix = st.time.pipe[int(Pipe::FIX)];
   fix.free = std::max(fix.free, st.unit_written_time);
   st.unit_full = false;
@@ -52,7 +48,8 @@ void UnitFlagBeforeFixpipe(Core& c, uint32_t unit_flag, const UnitShape& shape, 
 void UnitFlagAfterFixpipe(Core& c, uint32_t unit_flag) {
   CoreState& st = *c.state;
   if (unit_flag == 0) return;
-  st.unit_drained = st.seq[int(Pipe::FIX)];
+  st.unit_empty = true;
+  st.unit_drained = CompletedClock(c, Pipe::FIX);
   st.unit_drained_time = st.time.pipe[int(Pipe::FIX)].done;
   if (c.launch->Deferred()) DeferSet(c, Pipe::FIX, kUnitEmpty);
 }
