@@ -162,6 +162,7 @@ TensorRef QueueImpl::Alloc(Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
+  RequirePipe("AllocTensor", loc);
   if (buffers.empty()) Fatal(Rule::kQueueMisuse, "AllocTensor before InitBuffer", loc);
   Buffer* b = nullptr;
   for (size_t i = 0; i < buffers.size() && !b; ++i) {
@@ -204,6 +205,7 @@ void QueueImpl::EnQue(const TensorRef& t, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
+  RequirePipe("EnQue", loc);
   Buffer* b = BufferOf(*this, t, "EnQue", loc);
   if (b->state != BufferState::kOccupied && b->state != BufferState::kDequeued) {
     Fatal(Rule::kQueueMisuse, "EnQue of a tensor that is already enqueued", loc, b->last_loc);
@@ -227,6 +229,7 @@ TensorRef QueueImpl::DeQue(Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
+  RequirePipe("DeQue", loc);
   if (full.empty()) Fatal(Rule::kQueueMisuse, Format("DeQue at %s with nothing enqueued", Name(pos)), loc);
   Buffer* b = full.front();
   full.pop_front();
@@ -250,6 +253,7 @@ void QueueImpl::Free(const TensorRef& t, Loc loc) {
   Core& c = Cur();
   Step(loc);
   AccountScalar(c, model::kScalarIssue);
+  RequirePipe("FreeTensor", loc);
   Buffer* b = BufferOf(*this, t, "FreeTensor", loc);
   if (b->state == BufferState::kEnqueued) {
     Report(Rule::kQueueMisuse, "FreeTensor of a tensor that is enqueued", loc, b->last_loc);
