@@ -90,7 +90,7 @@ inline GeluMlpTiling MakeGeluMlpTiling(uint32_t rows, uint32_t width, uint32_t h
 }
 
 inline uint64_t GeluMlpWorkspace(const GeluMlpTiling& t) {
-  return t.rows.cores * (2 * t.hidden_bytes + uint64_t(kHiddenRing + kOutRing) * kTileElems * 4);
+  return t.rows.cores * (2 * t.hidden_bytes + uint64_t(kHiddenRing + kOutRing) * kRingTileElems * 4);
 }
 
 }  // namespace vit

@@ -3,15 +3,14 @@
 
 #include <cstdint>
 
-#include "common/panel_data.h"
+#include "common/grid_data.h"
 
 namespace vit {
 
-// Tiles of the first product (half products of 128 columns, fp32) between cube and vector cores; of the second, which
-// come more rarely, fewer do.
+// Slots of the ring of tiles between cube and vector cores: of the first product, which keeps the vector cores busy, and
+// of the second, whose tiles come more rarely.
 constexpr uint32_t kHiddenRing = 8;
 constexpr uint32_t kOutRing = 3;
-constexpr uint32_t kTileElems = kPanelRows * kHalfCols;  // of one tile, its pitch in columns being its width
 
 // How the rows of x are dealt: each AI Core gets a run of them, in blocks that pass through both products one by one.
 // Both kernels walk this. `first` and `second` are the columns of the two products, each a sum over the other's number
@@ -19,7 +18,7 @@ constexpr uint32_t kTileElems = kPanelRows * kHalfCols;  // of one tile, its pit
 struct MlpRows {
   uint32_t rows;
   uint32_t first, second;
-  uint32_t cores;   // AI Cores launched
+  uint32_t cores;   // AI Cores that get rows
   uint32_t keep_a;  // the left panels of the first product stay in L1 while its columns pass by
 };
 

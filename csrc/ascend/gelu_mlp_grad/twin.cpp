@@ -41,7 +41,7 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
                   {"float32", {w1.shape[0]}},
                   {"float32", w2.shape},
                   {"float32", {w2.shape[0]}}};
-  plan.blocks = tiling.rows.cores;
+  plan.blocks = tiling.cores;
   plan.mode = twin::KernelMode::MIX_AIC_1_2;
   plan.workspace_bytes = vit::GeluMlpGradWorkspace(tiling);
   plan.tiling = twin::TilingBytes(tiling);

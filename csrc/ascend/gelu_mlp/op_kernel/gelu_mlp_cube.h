@@ -20,8 +20,8 @@ class GeluMlpCube {
 
   __aicore__ inline void Run(TPipe& pipe) {
     PanelCube<T, PanelLayout::kNT, GeluMlpCube>(pipe, t_.panels, *this).Run();
-    hidden_.template Await<kHiddenDone>(hidden_.Written());
-    out_.template Await<kOutDone>(out_.Written());
+    hidden_.Finish();
+    out_.Finish();
   }
 
   // ---- what PanelCube asks for
@@ -48,15 +48,15 @@ class GeluMlpCube {
     if (!s.second) return true;
     const uint32_t tiles = steps_.HiddenTiles(s.block, k_end);
     if (tiles > hidden_.Written()) return false;
-    hidden_.template Await<kHiddenDone>(tiles);
+    hidden_.Await(tiles);
     return true;
   }
 
   __aicore__ inline void Store(uint32_t index, uint32_t, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     if (steps_.At(index).second) {
-      out_.template Put<kOutReady, kOutDone>(c, m, n);
+      out_.Put(c, m, n);
     } else {
-      hidden_.template Put<kHiddenReady, kHiddenDone>(c, m, n);
+      hidden_.Put(c, m, n);
     }
   }
 
@@ -64,7 +64,8 @@ class GeluMlpCube {
   const GeluMlpTiling& t_;
   const MlpSequence steps_;
   const MlpWorkspace<T> workspace_;
-  TileWriter hidden_, out_;
+  TileWriter<kHiddenReady, kHiddenDone> hidden_;
+  TileWriter<kOutReady, kOutDone> out_;
   GlobalTensor<T> x_, w1_, w2_;
 };
 

@@ -6,7 +6,7 @@
 //   MTE3   hidden (workspace), pre-activation       y
 #pragma once
 
-#include "common/bias.h"
+#include "common/column_vector.h"
 #include "common/gelu.h"
 #include "mlp_workspace.h"
 
@@ -20,7 +20,8 @@ class GeluMlpVector {
   __aicore__ inline GeluMlpVector(TPipe& pipe, GM_ADDR b1, GM_ADDR b2, GM_ADDR y, GM_ADDR h, GM_ADDR workspace,
                                   const GeluMlpTiling& t)
       : t_(t), steps_(t.rows, BlockIndex()), workspace_(workspace, t), b1_(b1, t.rows.first, t.b1_float != 0),
-        b2_(b2, t.rows.second, t.b2_float != 0), bias_(pipe, kHalfCols), gelu_(pipe) {
+        b2_(b2, t.rows.second, t.b2_float != 0), gelu_(pipe) {
+    bias_.Init(pipe, kHalfCols);
     y_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(y), uint64_t(t.rows.rows) * t.rows.second);
     h_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(h), t.save != 0 ? uint64_t(t.rows.rows) * t.rows.first : 1);
     pipe.InitBuffer(in_, 2, t.strip * sizeof(float));
@@ -55,8 +56,7 @@ class GeluMlpVector {
       const uint32_t first = mine.first + row, rows = Min(t_.strip / cols, mine.count - row);
       const int32_t elems = static_cast<int32_t>(rows * cols);
       LocalTensor<float> strip = LoadStrip(tile[first * cols], rows * cols);
-      bias_.AddTo(strip, rows, cols);
-      PipeBarrier<PIPE_V>();
+      bias_.AddTo(strip, rows, cols, cols);
       if (t_.save != 0) {
         Narrow(strip, elems);
         StoreStrip(h_[uint64_t(s.row + first) * t_.rows.first + col], rows, cols, t_.rows.first);
@@ -77,8 +77,7 @@ class GeluMlpVector {
     for (uint32_t row = 0; row < mine.count; row += t_.strip / cols) {
       const uint32_t first = mine.first + row, rows = Min(t_.strip / cols, mine.count - row);
       LocalTensor<float> strip = LoadStrip(tile[first * cols], rows * cols);
-      bias_.AddTo(strip, rows, cols);
-      PipeBarrier<PIPE_V>();
+      bias_.AddTo(strip, rows, cols, cols);
       Narrow(strip, static_cast<int32_t>(rows * cols));
       in_.FreeTensor(strip);
       StoreStrip(y_[uint64_t(s.row + first) * t_.rows.second + col], rows, cols, t_.rows.second);
@@ -116,8 +115,8 @@ class GeluMlpVector {
   const GeluMlpTiling& t_;
   const MlpSequence steps_;
   const MlpWorkspace<T> workspace_;
-  const BiasVector<T> b1_, b2_;
-  BiasRow<T> bias_;
+  const ColumnVector<T> b1_, b2_;
+  ColumnRow<T> bias_;
   Gelu<form> gelu_;
   GlobalTensor<T> y_, h_;
   TQue<TPosition::VECIN, 1> in_;

@@ -3,20 +3,18 @@
 
 #include "kernel_operator.h"
 
-#include "common/l0_load.h"
+#include "common/product_grid.h"
+#include "common/tile_ring.h"
 #include "gelu_mlp/tiling_data.h"
 
 namespace vit {
 
-enum CrossCoreFlag : uint16_t {
+enum MlpFlag : uint16_t {
   kHiddenReady = 0,  // cube -> vector: a tile of the first product is in its ring
   kHiddenDone = 1,   // vector -> cube: it has been read, and what follows from it is in the workspace
   kOutReady = 2,     // the same for the second product
   kOutDone = 3,
 };
-
-// The AI Core this code runs on; its cube core and its two vector cores share it.
-__aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockIdx() / GetSubBlockNum()); }
 
 // A product of up to kPanelCols columns for one block of rows. Its columns are handed over in tiles of kHalfCols.
 struct MlpStep {
@@ -39,6 +37,7 @@ class MlpSequence {
  public:
   __aicore__ inline MlpSequence(const MlpRows& t, uint32_t core)
       : t_(t), core_(core), first_(CeilDiv(t.first, kPanelCols)), second_(CeilDiv(t.second, kPanelCols)) {
+    if (core >= t.cores) return;
     const uint64_t fractals = CeilDiv(t.rows, kFractal);
     begin_ = static_cast<uint32_t>(fractals * core / t.cores) * kFractal;
     end_ = Min(static_cast<uint32_t>(fractals * (core + 1) / t.cores) * kFractal, t.rows);
@@ -98,62 +97,9 @@ class MlpSequence {
   const MlpRows& t_;
   uint32_t core_;
   uint32_t first_, second_;  // products per block
-  uint32_t begin_, end_;     // rows of this core
-  uint32_t block_rows_, blocks_;
-  uint32_t turn_;            // the panel of columns this core starts with
-};
-
-// The rows of a tile that a vector core takes: the first half, rounded up, or the rest.
-struct TileRows {
-  uint32_t first, count;
-  __aicore__ inline explicit TileRows(uint32_t rows) {
-    const uint32_t half = CeilDiv(rows, 2);
-    first = GetSubBlockIdx() == 0 ? 0 : half;
-    count = GetSubBlockIdx() == 0 ? half : rows - half;
-  }
-};
-
-// A ring of fp32 tiles in the workspace, row-major, as wide as they are. Both sides count the tiles that pass.
-class TileRing {
- public:
-  __aicore__ inline TileRing(GM_ADDR base, uint32_t slots) : base_(base), slots_(slots) {}
-  __aicore__ inline uint32_t Slots() const { return slots_; }
-  __aicore__ inline GlobalTensor<float> Tile(uint32_t index) const {
-    GlobalTensor<float> g;
-    g.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(base_) + uint64_t(index % slots_) * kTileElems, kTileElems);
-    return g;
-  }
-
- private:
-  GM_ADDR base_;
-  uint32_t slots_;
-};
-
-// The cube's end of a ring: puts tiles in and knows how many are done with.
-class TileWriter {
- public:
-  __aicore__ inline TileWriter(GM_ADDR base, uint32_t slots) : ring_(base, slots) {}
-
-  __aicore__ inline uint32_t Written() const { return written_; }
-
-  // Until the first `tiles` tiles are done with.
-  template <uint16_t done>
-  __aicore__ inline void Await(uint32_t tiles) {
-    for (; done_ < tiles; ++done_) CrossCoreWaitFlag(done);
-  }
-
-  template <uint16_t ready, uint16_t done>
-  __aicore__ inline void Put(const LocalTensor<float>& c, uint32_t m, uint32_t n) {
-    if (written_ >= ring_.Slots()) Await<done>(written_ - ring_.Slots() + 1);
-    Fixpipe<float, float, CFG_ROW_MAJOR>(ring_.Tile(written_), c,
-                                         FixpipeParamsV220(n, m, RoundUp(m, kFractal), n, false));
-    CrossCoreSetFlag<2, PIPE_FIX>(ready);
-    ++written_;
-  }
-
- private:
-  TileRing ring_;
-  uint32_t written_ = 0, done_ = 0;
+  uint32_t begin_ = 0, end_ = 0;  // rows of this core
+  uint32_t block_rows_ = 0, blocks_ = 0;
+  uint32_t turn_ = 0;  // the panel of columns this core starts with
 };
 
 }  // namespace vit

@@ -22,7 +22,7 @@ class MlpWorkspace {
   __aicore__ inline GM_ADDR OutRing() const { return HiddenRing() + kHiddenRing * kTileBytes; }
 
  private:
-  static constexpr uint64_t kTileBytes = kTileElems * sizeof(float), kRingBytes = (kHiddenRing + kOutRing) * kTileBytes;
+  static constexpr uint64_t kTileBytes = kRingTileElems * sizeof(float), kRingBytes = (kHiddenRing + kOutRing) * kTileBytes;
 
   const GeluMlpTiling& t_;
   GM_ADDR base_;

@@ -45,7 +45,7 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
       static_cast<uint32_t>(vit::Rows(x)), static_cast<uint32_t>(vit::Width(x)), static_cast<uint32_t>(w1.GetDim(0)),
       static_cast<uint32_t>(w2.GetDim(0)), vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
-  return vit::SetTiling(context, tiling, tiling.rows.cores, vit::GeluMlpKey(approximate == 1, bf16),
+  return vit::SetTiling(context, tiling, tiling.cores, vit::GeluMlpKey(approximate == 1, bf16),
                         vit::GeluMlpGradWorkspace(tiling));
 }
 

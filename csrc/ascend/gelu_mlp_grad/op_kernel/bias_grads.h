@@ -28,11 +28,13 @@ class BiasGrads {
   }
 
   __aicore__ inline void Run() {
-    for (uint32_t col = 0; col < t_.columns; col += kCols) SumDy(col, Min(kCols, t_.columns - col));
+    if (core_ < cores_) {
+      for (uint32_t col = 0; col < t_.columns; col += kCols) SumDy(col, Min(kCols, t_.columns - col));
+    }
     SyncAll();
     // Columns of dpre, then of dy.
     const uint32_t units1 = CeilDiv(t_.rows.first, kUnit), units = units1 + CeilDiv(t_.columns, kUnit);
-    for (uint32_t unit = core_; unit < units; unit += cores_) {
+    for (uint32_t unit = core_; unit < units; unit += 2 * static_cast<uint32_t>(GetBlockNum())) {
       const uint32_t col = (unit < units1 ? unit : unit - units1) * kUnit;
       if (unit < units1) {
         AddUp(db1_[col], col, Min(kUnit, t_.rows.first - col));
@@ -94,7 +96,7 @@ class BiasGrads {
   const GeluMlpGradTiling& t_;
   const GradWorkspace<T> workspace_;
   const MlpSequence rows_;
-  uint32_t cores_, core_;
+  uint32_t cores_, core_;  // vector cores with rows; this one
   GlobalTensor<T> dy_;
   GlobalTensor<float> db1_, db2_;
   TQue<TPosition::VECIN, 1> in_, partial_;

@@ -21,7 +21,7 @@ class RowGradsCube {
 
   __aicore__ inline void Run(TPipe& pipe) {
     PanelCube<T, PanelLayout::kNN, RowGradsCube>(pipe, t_.panels, *this).Run();
-    tiles_.template Await<kHiddenDone>(tiles_.Written());
+    tiles_.Finish();
   }
 
   // ---- what PanelCube asks for
@@ -47,26 +47,24 @@ class RowGradsCube {
     if (!s.second) return true;
     const uint32_t tiles = steps_.HiddenTiles(s.block, k_end);
     if (tiles > tiles_.Written()) return false;
-    tiles_.template Await<kHiddenDone>(tiles);
+    tiles_.Await(tiles);
     return true;
   }
 
   __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     const MlpStep s = steps_.At(index);
     if (!s.second) {
-      tiles_.template Put<kHiddenReady, kHiddenDone>(c, m, n);
+      tiles_.Put(c, m, n);
       return;
     }
-    FixpipeParamsV220 p(n, m, RoundUp(m, kFractal), t_.rows.second, false);
-    p.quantPre = kNarrow<T>;
-    Fixpipe<T, float, CFG_ROW_MAJOR>(dx_[uint64_t(s.row) * t_.rows.second + s.col + half * kHalfCols], c, p);
+    StoreTile(dx_[uint64_t(s.row) * t_.rows.second + s.col + half * kHalfCols], c, m, n, t_.rows.second);
   }
 
  private:
   const GeluMlpGradTiling& t_;
   const MlpSequence steps_;
   const GradWorkspace<T> workspace_;
-  TileWriter tiles_;
+  TileWriter<kHiddenReady, kHiddenDone> tiles_;
   GlobalTensor<T> dy_, w1_, w2_, dx_;
 };
 

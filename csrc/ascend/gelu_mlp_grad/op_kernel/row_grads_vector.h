@@ -41,6 +41,7 @@ class RowGradsVector {
         Differentiate(s, ring.Tile(tiles++), s.col + col, Min(kHalfCols, s.cols - col), sums[s.col + col]);
       }
     }
+    if (BlockIndex() >= t_.rows.cores) return;
     const int32_t event = static_cast<int32_t>(GetTPipePtr()->FetchEventID(HardEvent::V_MTE3));
     SetFlag<HardEvent::V_MTE3>(event);
     WaitFlag<HardEvent::V_MTE3>(event);

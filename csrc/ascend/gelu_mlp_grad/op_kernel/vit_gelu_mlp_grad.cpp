@@ -1,4 +1,4 @@
-// Gradient of fc2(gelu(fc1(x))) in one kernel, from the pre-activation h that the forward saved. Two phases:
+// Gradient of fc2(gelu(fc1(x))) in one kernel, from the pre-activation h that the forward saved. Two phases, or three:
 //
 //   rows      cube     dh = dy w2: tiles of block i+1   |  dx = dpre w1: tiles of block i, in between
 //                         \ fp32 tiles through a ring      ^
@@ -6,16 +6,19 @@
 //   SyncAll
 //   weights   cube     dw1 = dpre^T x,  dw2 = dy^T gelu(h), summed over all rows, a tile on one core
 //             vector   sums of dy; db1 and db2 from the cores' sums
+//   SyncAll            (small weights: fewer tiles than cores, so their rows are split)
+//   parts     vector   dw1 and dw2 from their parts
 //
 // The first phase deals rows as the forward does (see vit_gelu_mlp.cpp). dpre and gelu(h) go to the workspace once, since
-// the weight gradients need them of all rows. All sums are fp32: dw1, dw2 leave L0C as they are, and what several cores
-// contribute to (db1, db2) is added up in the order of the cores, so a gradient has the same bits every time.
+// the weight gradients need them of all rows. All sums are fp32: a tile of dw1 or dw2 leaves L0C as it is, and what several
+// cores contribute to is added up in a fixed order, so a gradient has the same bits every time.
 #include "kernel_operator.h"
 
 #include "bias_grads.h"
 #include "row_grads_cube.h"
 #include "row_grads_vector.h"
 #include "weight_grads_cube.h"
+#include "weight_sums.h"
 
 namespace vit {
 
@@ -37,6 +40,12 @@ __aicore__ inline void GeluMlpGrad(GM_ADDR dy, GM_ADDR x, GM_ADDR h, GM_ADDR w1,
   }
   if ASCEND_IS_AIV {
     BiasGrads<T>(pipe, dy, db1, db2, workspace, t).Run();
+  }
+  if (t.parts == 1) return;
+  SyncAll<false>();
+  pipe.Reset();
+  if ASCEND_IS_AIV {
+    WeightSums<T>(pipe, dw1, dw2, workspace, t).Run();
   }
 }
 

@@ -1,6 +1,7 @@
 // The cube half of the second phase: dw1 = dpre^T x and dw2 = dy^T gelu(h), sums over all rows, in tiles of 128 x 256
-// dealt over the cores. A tile is one sum on one core, so nothing is added up between cores and nothing has to be ordered.
-// Each core begins its sums at other rows, for the same reason as the columns in mlp_steps.h.
+// dealt over the cores one by one. A tile is one sum on one core, so nothing has to be ordered; where there are fewer
+// tiles than cores the rows are split too, and the vector cores add up the parts. Each core begins its sums at other rows,
+// for the same reason as the columns in mlp_steps.h.
 #pragma once
 
 #include "common/panel_cube.h"
@@ -20,6 +21,10 @@ class WeightGradsCube {
     x_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(x), uint64_t(t.rows.rows) * width_);
     dw1_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dw1), uint64_t(hidden_) * width_);
     dw2_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dw2), uint64_t(t.columns) * hidden_);
+    if (t.parts > 1) {
+      dw1_ = workspace_.Parts(false);
+      dw2_ = workspace_.Parts(true);
+    }
   }
 
   __aicore__ inline void Run(TPipe& pipe) {
@@ -29,20 +34,22 @@ class WeightGradsCube {
   // ---- what PanelCube asks for
 
   __aicore__ inline uint32_t Count() const {
-    const uint32_t tiles = tiles1_ + tiles2_, core = BlockIndex();
-    return core < tiles ? CeilDiv(tiles - core, t_.rows.cores) : 0;
+    const uint32_t tiles = (tiles1_ + tiles2_) * t_.parts, core = BlockIndex();
+    return core < tiles ? CeilDiv(tiles - core, t_.cores) : 0;
   }
 
   __aicore__ inline PanelProduct<T> At(uint32_t index) const {
     const Tile tile = TileAt(index);
+    const uint32_t depth = t_.weight_panels.depth, chunks = CeilDiv(t_.rows.rows, depth);
+    const uint32_t first = chunks * tile.part / t_.parts * depth;
     PanelProduct<T> p;
     p.m = tile.rows;
     p.n = tile.cols;
-    p.k = t_.rows.rows;
-    p.k_first = CeilDiv(p.k, t_.weight_panels.depth) * BlockIndex() / t_.rows.cores * t_.weight_panels.depth;
-    p.a = tile.second ? dy_[tile.row] : workspace_.Dpre(0, tile.row);
+    p.k = Min(chunks * (tile.part + 1) / t_.parts * depth, t_.rows.rows) - first;
+    p.k_first = CeilDiv(p.k, depth) * BlockIndex() / t_.cores * depth;
+    p.a = tile.second ? dy_[uint64_t(first) * t_.columns + tile.row] : workspace_.Dpre(first, tile.row);
     p.a_pitch = tile.second ? t_.columns : hidden_;
-    p.b = tile.second ? workspace_.Gelu(0, tile.col) : x_[tile.col];
+    p.b = tile.second ? workspace_.Gelu(first, tile.col) : x_[uint64_t(first) * width_ + tile.col];
     p.b_pitch = tile.second ? hidden_ : width_;
     p.keep_a = false;
     return p;
@@ -52,22 +59,26 @@ class WeightGradsCube {
 
   __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     const Tile tile = TileAt(index);
-    const uint32_t pitch = tile.second ? hidden_ : width_;
+    const uint32_t rows = tile.second ? t_.columns : hidden_, cols = tile.second ? hidden_ : width_;
     const GlobalTensor<float>& dst = tile.second ? dw2_ : dw1_;
-    Fixpipe<float, float, CFG_ROW_MAJOR>(dst[uint64_t(tile.row) * pitch + tile.col + half * kHalfCols], c,
-                                         FixpipeParamsV220(n, m, RoundUp(m, kFractal), pitch, false));
+    Fixpipe<float, float, CFG_ROW_MAJOR>(
+        dst[(uint64_t(tile.part) * rows + tile.row) * cols + tile.col + half * kHalfCols], c,
+        FixpipeParamsV220(n, m, RoundUp(m, kFractal), cols, false));
   }
 
  private:
   struct Tile {
-    bool second;  // of dw2
+    bool second;    // of dw2
+    uint32_t part;  // of the rows
     uint32_t row, rows, col, cols;
   };
 
   // Cores at work at the same time share panels of the operand with more columns: dpre in dw1, gelu in dw2.
   __aicore__ inline Tile TileAt(uint32_t index) const {
-    uint32_t tile = index * t_.rows.cores + BlockIndex();
+    const uint32_t place = index * t_.cores + BlockIndex();
+    uint32_t tile = place % (tiles1_ + tiles2_);
     Tile r;
+    r.part = place / (tiles1_ + tiles2_);
     r.second = tile >= tiles1_;
     if (r.second) {
       tile -= tiles1_;
