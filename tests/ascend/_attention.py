@@ -1,9 +1,51 @@
-"""Attention in float64 and in torch's own arithmetic: what the Ascend C kernels are held against."""
+"""Attention in float64 and in torch's own arithmetic, and how the Ascend C kernels are run and held against them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+
+from tests.twin import _native_module as native
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem: qkv (batch, tokens, 3, heads, head_dim)."""
+
+    batch: int
+    tokens: int
+    heads: int
+    head_dim: int
+    dtype: str = "float16"
+
+    def __str__(self) -> str:
+        return f"{self.batch}x{self.tokens}x{self.heads}x{self.head_dim}-{self.dtype}"
+
+    @property
+    def scale(self) -> float:
+        return self.head_dim ** -0.5
+
+
+def to_bits(x: np.ndarray, dtype: str) -> np.ndarray:
+    """The values as they travel into the twin."""
+    rounded = torch.tensor(np.asarray(x, np.float32)).to(getattr(torch, dtype))
+    return rounded.view(torch.uint16).numpy() if dtype == "bfloat16" else rounded.numpy()
+
+
+def from_bits(x: np.ndarray, dtype: str) -> np.ndarray:
+    """The values in float64."""
+    return (torch.from_numpy(x).view(torch.bfloat16).to(torch.float64).numpy() if dtype == "bfloat16"
+            else x.astype(np.float64))
+
+
+def inputs(case: Case, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Unit-normal qkv and dout as the kernel will see them, in float64."""
+    rng = np.random.default_rng(seed)
+    shape = (case.batch, case.tokens, 3, case.heads, case.head_dim)
+    rows = (case.batch, case.tokens, case.heads * case.head_dim)
+    return tuple(from_bits(to_bits(rng.standard_normal(s), case.dtype), case.dtype) for s in (shape, rows))
 
 
 def attention(qkv: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,3 +85,74 @@ def torch_attention_grad(dout: np.ndarray, qkv: np.ndarray, scale: float, dtype:
     out = out.transpose(1, 2).reshape(batch, tokens, heads * head_dim)
     out.backward(torch.tensor(np.asarray(dout, np.float32)).to(kind))
     return packed.grad.to(torch.float64).numpy()
+
+
+def run_forward(case: Case, qkv: np.ndarray, **kwargs) -> dict:
+    return native.twin_run("vit_attention", [to_bits(qkv, case.dtype)], [case.dtype], {"scale": case.scale}, **kwargs)
+
+
+def run_backward(case: Case, dout: np.ndarray, qkv: np.ndarray, saved: list[np.ndarray], deterministic: bool, **kwargs) -> dict:
+    """`saved` holds the forward's outputs as bits: out, softmax_max, softmax_sum."""
+    arrays = [to_bits(dout, case.dtype), to_bits(qkv, case.dtype), *saved]
+    return native.twin_run("vit_attention_grad", arrays, [case.dtype] * 3 + ["float32"] * 2,
+                           {"scale": case.scale, "deterministic": float(deterministic)}, **kwargs)
+
+
+def saved_for_backward(case: Case, qkv: np.ndarray) -> list[np.ndarray]:
+    """What an exact forward would have saved."""
+    out, maximum, total = attention(qkv, case.scale)
+    return [to_bits(out, case.dtype), maximum.astype(np.float32), total.astype(np.float32)]
+
+
+def values(result: dict) -> list[np.ndarray]:
+    """The outputs of a run in float64."""
+    return [from_bits(np.asarray(o), d) for o, d in zip(result["outputs"], result["output_dtypes"])]
+
+
+FORWARD_LIMIT = {"float16": 2e-3, "bfloat16": 1.6e-2}
+
+
+def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
+    """Runs the forward, holds all three outputs against float64, and returns the run."""
+    qkv, _ = inputs(case, seed)
+    result = run_forward(case, qkv, **kwargs)
+    assert result["diagnostics"] == []
+    out, maximum, total = values(result)
+    expected, expected_max, expected_sum = attention(qkv, case.scale)
+    assert np.abs(out - expected).max() <= FORWARD_LIMIT[case.dtype]
+    np.testing.assert_allclose(maximum, expected_max, rtol=1e-5, atol=1e-5)
+    # The sum is that of the probabilities as the cube sees them, rounded to 16 bits.
+    np.testing.assert_allclose(total, expected_sum, rtol=2.0 ** (-10 if case.dtype == "float16" else -7))
+    return result
+
+
+def check_backward(case: Case, deterministic: bool, seed: int = 0, **kwargs) -> dict:
+    """Runs the backward and holds it against float64 and torch; returns the run."""
+    qkv, dout = inputs(case, seed)
+    result = run_backward(case, dout, qkv, saved_for_backward(case, qkv), deterministic, **kwargs)
+    assert result["diagnostics"] == []
+    expected = attention_grad(dout, qkv, case.scale)
+    peer = torch_attention_grad(dout, qkv, case.scale, case.dtype)
+    unit = {"float16": 2.0 ** -12, "bfloat16": 2.0 ** -9}[case.dtype]
+    for index, name in enumerate(("dq", "dk", "dv")):
+        mine = np.abs(values(result)[0][:, :, index] - expected[:, :, index])
+        theirs = np.abs(peer[:, :, index] - expected[:, :, index])
+        floor = unit * np.abs(expected).max()
+        assert mine.max() <= 2 * max(theirs.max(), floor), f"{name}: {mine.max():.3g}, torch {theirs.max():.3g}"
+        assert mine.mean() <= 2 * max(theirs.mean(), 0.3 * floor), f"{name}: mean {mine.mean():.3g}, torch {theirs.mean():.3g}"
+    return result
+
+
+FLAGS = ("PipeBarrier", "SetFlag", "WaitFlag", "CrossCoreSetFlag", "CrossCoreWaitFlag")
+
+
+def unnoticed(op: str, runs: list) -> set[str]:
+    """Synchronisation sites of `op` whose absence none of `runs` (functions that take twin_run's keywords) reports."""
+    alive: dict[str, bool] = {}
+    for run in runs:
+        assert run()["diagnostics"] == []
+        for site in native.twin_sync_sites(op):
+            if site["kind"] in FLAGS and site["executions"] and alive.get(site["site"], True):
+                alive[site["site"]] = not run(mute=[site["site"]])["diagnostics"]
+    assert len(alive) > 30
+    return {site for site, lives in alive.items() if lives}

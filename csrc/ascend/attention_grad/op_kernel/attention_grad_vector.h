@@ -153,8 +153,7 @@ class AttentionGradVector {
     statistics_.FreeTensor(max);
     SumRows(delta, dout_scratch, rows);
     Muls(delta, delta, -t_.scale, static_cast<int32_t>(rows));
-    PipeBarrier<PIPE_V>();
-    SpreadRows(shift_spread_.Get<float>(), shift, rows);
+    SpreadRows(shift_spread_.Get<float>(), shift, rows);  // its barrier lets delta settle, too
     SpreadRows(delta_spread_.Get<float>(), delta, rows);
   }
 

@@ -1,0 +1,37 @@
+"""The shapes on which the attention kernels have to hold: a few for every run, the whole grid for a run on purpose."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from tests.ascend._attention import Case
+
+HEADS = {"ti": (3, 64), "s": (6, 64), "b": (12, 64), "l": (16, 64), "h": (16, 80)}
+TOKENS = (1, 50, 197, 257, 577, 1025)
+BATCHES = (1, 3, 8)
+
+# One token, fewer than a fractal, the ViT length, lengths past one and two blocks, every head size, the online merge
+# beyond 1,024 tokens with a last chunk of one column and of an odd length.
+QUICK = (
+    Case(3, 1, 2, 64),
+    Case(1, 9, 3, 32, "bfloat16"),
+    Case(3, 50, 4, 64),
+    Case(1, 197, 6, 64),
+    Case(1, 197, 3, 64, "bfloat16"),
+    Case(1, 197, 2, 80),
+    Case(1, 197, 1, 96, "bfloat16"),
+    Case(1, 257, 2, 128),
+    Case(1, 577, 2, 64, "bfloat16"),
+    Case(1, 1025, 1, 64),
+    Case(1, 1537, 1, 80, "bfloat16"),
+)
+
+# Every buffer and every slot of the ring is used more than once: what a missing flag would do has to happen.
+MUTATION = (Case(30, 33, 4, 64), Case(1, 1100, 1, 128), Case(1, 1537, 1, 32))
+
+
+def grid() -> Iterator[Case]:
+    """Every ViT's heads, token count, batch and dtype."""
+    for (heads, head_dim), tokens, batch, dtype in itertools.product(HEADS.values(), TOKENS, BATCHES, ("float16", "bfloat16")):
+        yield Case(batch, tokens, heads, head_dim, dtype)
