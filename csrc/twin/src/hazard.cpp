@@ -48,6 +48,41 @@ void CheckLocal(Core& c, const Instr& in, const Span& s, uint32_t seq) {
   }
 }
 
+// SetValue goes through the data cache, which writes back whole lines: what another core writes elsewhere in the line
+// must be ordered with it too, or one of the two is lost.
+template <typename Knows>
+void CheckLineSharing(Core& c, const Instr& in, const Span& s, const GmRegion& region, Epoch me, const Knows& knows) {
+  Launch& launch = *c.launch;
+  const auto foreign = [&](const Epoch& e) { return e.Valid() && e.core() != c.index && !knows(e); };
+  const auto report = [&](const Epoch& e) {
+    Report(Rule::kCrossCoreRace, Format("%s on %s writes into a 64 B line of %s that %s of %s writes too, unordered: the "
+           "data cache writes back whole lines, and one of the two is lost", in.name, Name(in.pipe), region.name.c_str(),
+           Name(e.pipe()), NameOf(launch.cores[size_t(e.core())]).c_str()), in.loc, Where(launch, e));
+  };
+  if (in.pipe == Pipe::S) {
+    const uint64_t line = s.addr & ~63ull;
+    const Epoch writer = region.shadow->UnorderedWriter(line - reinterpret_cast<uintptr_t>(region.base), 64,
+                                                        [&](const Epoch& e) { return !foreign(e); });
+    Epoch& last = launch.scalar_lines[line];
+    if (foreign(writer)) {
+      report(writer);
+    } else if (foreign(last)) {
+      report(last);
+    }
+    last = me;
+    return;
+  }
+  for (uint32_t i = 0; i < s.count && !launch.scalar_lines.empty(); ++i) {
+    const uint64_t begin = s.addr + uint64_t(int64_t(i) * s.stride);
+    for (uint64_t line = begin & ~63ull; line < begin + s.len; line += 64) {
+      const auto it = launch.scalar_lines.find(line);
+      if (it == launch.scalar_lines.end() || !foreign(it->second)) continue;
+      report(it->second);
+      return;
+    }
+  }
+}
+
 void CheckGlobal(Core& c, const Instr& in, const Span& s, uint32_t seq) {
   Launch& launch = *c.launch;
   CoreState& st = *c.state;
@@ -67,7 +102,11 @@ void CheckGlobal(Core& c, const Instr& in, const Span& s, uint32_t seq) {
     const Conflict f = region->shadow->Access(offset, s.len, s.write, s.atomic, true, me, stamp, knows);
     if (f && !first) first = f;
   }
-  if (first) ReportConflict(c, in, s, first, first.earlier);
+  if (first) {
+    ReportConflict(c, in, s, first, first.earlier);
+  } else if (s.write) {
+    CheckLineSharing(c, in, s, *region, me, knows);
+  }
 }
 
 // A DMA read of a line that this core's scalar unit wrote and did not write back.

@@ -142,6 +142,7 @@ struct Launch {
   bool strict = false;
   uint64_t steps = 0;
   uint32_t write_stamp = 0;
+  std::unordered_map<uint64_t, Epoch> scalar_lines;  // 64 B lines of GM by address: the last SetValue into each
   std::vector<Diagnostic> diagnostics;
   std::map<std::string, size_t> seen;       // diagnostics and notes by key
   std::vector<NoteText> notes;

@@ -65,6 +65,9 @@ class GmShadow {
   template <typename Knows>
   Conflict Access(uint64_t offset, uint32_t len, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp,
                   const Knows& knows);
+  // A plain write inside the range that the accessor is not ordered after; invalid when there is none.
+  template <typename Knows>
+  Epoch UnorderedWriter(uint64_t offset, uint64_t len, const Knows& knows) const;
   // The latest write stamp inside the range: for the scalar data cache.
   uint32_t LastWrite(uint64_t offset, uint32_t len, Epoch* who) const;
 
@@ -87,6 +90,22 @@ class GmShadow {
   std::vector<std::vector<Other>> lists_;
   std::vector<int32_t> free_lists_;
 };
+
+template <typename Knows>
+Epoch GmShadow::UnorderedWriter(uint64_t offset, uint64_t len, const Knows& knows) const {
+  const uint64_t end = std::min(offset + len, bytes_);
+  for (uint64_t b = offset / kShadowBlock; b * kShadowBlock < end; ++b) {
+    const auto split = splits_.find(b);
+    if (split == splits_.end()) {
+      if (blocks_[b].writer.Valid() && !knows(blocks_[b].writer)) return blocks_[b].writer;
+      continue;
+    }
+    for (const Cell& cell : split->second) {
+      if (cell.writer.Valid() && !knows(cell.writer)) return cell.writer;
+    }
+  }
+  return {};
+}
 
 template <typename Knows>
 Conflict GmShadow::CheckCell(Cell& c, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp,
