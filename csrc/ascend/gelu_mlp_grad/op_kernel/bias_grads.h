@@ -11,7 +11,7 @@ namespace vit {
 template <typename T>
 class BiasGrads {
   static constexpr uint32_t kRows = 64, kCols = 256;  // of a strip of dy
-  static constexpr uint32_t kUnit = 64;               // columns added up at once
+  static constexpr uint32_t kUnit = 16;               // columns added up at once
 
  public:
   __aicore__ inline BiasGrads(TPipe& pipe, GM_ADDR dy, GM_ADDR db1, GM_ADDR db2, GM_ADDR workspace,

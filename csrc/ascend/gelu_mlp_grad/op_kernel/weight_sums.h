@@ -7,7 +7,7 @@ namespace vit {
 
 template <typename T>
 class WeightSums {
-  static constexpr uint32_t kChunk = 8192;  // elements
+  static constexpr uint32_t kChunk = 1024;  // elements
 
  public:
   __aicore__ inline WeightSums(TPipe& pipe, GM_ADDR dw1, GM_ADDR dw2, GM_ADDR workspace, const GeluMlpGradTiling& t)
