@@ -224,8 +224,12 @@ class Block(nn.Cell):
         else:
             x, y = self.norm1.add(pending, x)
         scale = self.ls1.gamma if self.scaled else None
-        if self.drops and self.training:
-            branch = self.drop_path1(self.drop1(self.attn(y, None, scale)))
+        if self.training:
+            # The fused sum's backward pass adds the two gradients that meet in x; after the projection's own residual
+            # sum that would be an operator of its own.
+            branch = self.attn(y, None, scale)
+            if self.drops:
+                branch = self.drop_path1(self.drop1(branch))
             x, y = self.norm2.add(branch, x)
         else:
             x = self.attn(y, x, scale)

@@ -51,6 +51,8 @@ class ViTModel(SerialCell):
     def embed(self, images: Tensor) -> Tensor:
         """images (B, C, H, W) -> tokens (B, N, embed_dim): class token, registers, patches."""
         self._check_images(images)
+        if self.backend == "cpu" and images.dtype == ms.bfloat16:
+            images = ops.cast(images, ms.float32)  # stock CPU operators do not even reshape bfloat16
         x = self.patch_embed(images)
         batch, width = x.shape[0], x.shape[2]
         cls_token = ops.broadcast_to(ops.cast(self.cls_token, x.dtype), (batch, 1, width))
@@ -113,5 +115,5 @@ class ViTForImageClassification(ViTModel):
         return features
 
     def construct(self, images: Tensor) -> Tensor:
-        """images (B, C, H, W), normalised -> logits (B, num_classes), fp32 for fp32 images."""
+        """images (B, C, H, W), normalised -> logits (B, num_classes) of the images' type; on a CPU fp32 for bfloat16."""
         return self.forward_head(self.forward_features(images))
