@@ -38,15 +38,16 @@ bool CheckSpan(Core& c, const Instr& in, const Span& s) {
   const char* verb = s.write ? "writes" : "reads";
   if (s.mem == Mem::GM) {
     const GmRegion* r = launch.FindRegion(e.begin);
+    if (!r) r = launch.FindRegion(s.lo);  // the argument that the tensor was made for
     const uint64_t base = r ? reinterpret_cast<uintptr_t>(r->base) : 0;
-    if (!r || e.end > base + r->bytes) {
-      if (r) {
-        Report(Rule::kOutOfBounds, Format("%s %s bytes %llu..%llu of %s, which has %zu", in.name, verb,
-               static_cast<unsigned long long>(e.begin - base), static_cast<unsigned long long>(e.end - base),
-               r->name.c_str(), r->bytes), in.loc);
-      } else {
-        Report(Rule::kOutOfBounds, Format("%s %s global memory that belongs to no argument", in.name, verb), in.loc);
-      }
+    if (!r) {
+      Report(Rule::kOutOfBounds, Format("%s %s global memory that belongs to no argument", in.name, verb), in.loc);
+      return false;
+    }
+    if (e.begin < base || e.end > base + r->bytes) {
+      Report(Rule::kOutOfBounds, Format("%s %s bytes %lld..%lld of %s, which has %zu", in.name, verb,
+             static_cast<long long>(e.begin - base), static_cast<long long>(e.end - base), r->name.c_str(), r->bytes),
+             in.loc);
       return false;
     }
     if (s.write && (r->kind == GmKind::kInput || r->kind == GmKind::kTiling)) {

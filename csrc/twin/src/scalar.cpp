@@ -33,10 +33,8 @@ Span Touch(const GlobalRef& t, int64_t offset, uint32_t len, bool write, uint32_
   s.addr = uint64_t(reinterpret_cast<uintptr_t>(t.addr)) + uint64_t(offset);
   s.count = count;
   s.stride = stride;
-  if (t.bytes) {
-    s.lo = reinterpret_cast<uintptr_t>(t.lo);
-    s.hi = s.lo + t.bytes;
-  }
+  s.lo = reinterpret_cast<uintptr_t>(t.lo);
+  s.hi = t.bytes ? s.lo + t.bytes : 0;
   return s;
 }
 
