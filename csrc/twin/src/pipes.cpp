@@ -1,5 +1,6 @@
-// The deferred queues. Entries of one pipe leave in order, except that between two synchronisation points an
-// instruction may overtake another as the hardware allows it to: never writing what the other still has to read.
+// The deferred queues. Entries of one pipe leave in order, except that up to the next wait or barrier an instruction may
+// overtake others as the hardware allows it to: never writing what the other still has to read. Sets do not hold it
+// up: they only say that what was issued before them is done.
 #include "pipes.h"
 
 #include "launch.h"
@@ -109,14 +110,25 @@ bool Ready(const PipeQueues& q, const QueueItem& item) {
 // Moves one of the first few instructions of a pipe to the front when the hardware could have run it first.
 void Shuffle(Core& core, int pipe) {
   auto& items = core.state->queues.items[pipe];
-  size_t n = 0;
-  while (n < items.size() && n < kOvertake && items[n].kind == QueueItem::Kind::kExec) ++n;
+  size_t candidates[kOvertake], n = 0;
+  for (size_t i = 0; i < items.size() && n < kOvertake; ++i) {
+    if (items[i].kind == QueueItem::Kind::kWait || items[i].kind == QueueItem::Kind::kBarrier) break;
+    if (items[i].kind == QueueItem::Kind::kExec) candidates[n++] = i;
+  }
   if (n < 2) return;
   const size_t pick = core.launch->Random(uint32_t(n));
   for (size_t i = 0; i < pick; ++i) {
-    if (!MayOvertake(items[pick].instr, items[i].instr)) return;
+    if (!MayOvertake(items[candidates[pick]].instr, items[candidates[i]].instr)) return;
   }
-  for (size_t i = pick; i > 0; --i) std::swap(items[i], items[i - 1]);
+  for (size_t i = candidates[pick]; i > 0; --i) std::swap(items[i], items[i - 1]);
+}
+
+// How a pipe of this run behaves: it lags until forced, wanders, or runs ahead whenever it may.
+enum class Temper { kLags, kWanders, kHurries };
+Temper TemperOf(uint64_t seed, int pipe) {
+  uint64_t h = (seed * kPipes + uint64_t(pipe) + 1) * 0x9e3779b97f4a7c15ull;
+  h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ull;
+  return Temper((h >> 40) % 3);
 }
 
 }  // namespace
@@ -181,19 +193,20 @@ bool ForceCrossSet(Core& core, int mode, int id) {
 void Stir(Core& core) {
   Launch& launch = *core.launch;
   if (launch.settings.mode != Mode::kRandom) return;
-  // Each seed has its own temper per pipe: some run ahead, some lag.
-  const uint32_t tries = launch.Random(4);
-  for (uint32_t t = 0; t < tries; ++t) {
-    const int p = int(launch.Random(kPipes));
+  const auto run = [&](int p, uint32_t most) {
     auto& items = core.state->queues.items[p];
-    if (items.empty()) continue;
-    const uint32_t eagerness = uint32_t((launch.settings.seed * 0x9e3779b97f4a7c15ull + uint64_t(p) * 0x85ebca6bull) >> 24) & 7;
-    if (launch.Random(8) > eagerness) continue;
+    if (items.empty()) return;
     Shuffle(core, p);
-    const uint32_t burst = 1 + launch.Random(4);
-    for (uint32_t i = 0; i < burst && !items.empty() && Ready(core.state->queues, items.front()); ++i) {
+    for (uint32_t i = 0; i < most && !items.empty() && Ready(core.state->queues, items.front()); ++i) {
       RunFront(core, Pipe(p));
     }
+  };
+  const int first = int(launch.Random(kPipes));
+  for (int i = 0; i < kPipes; ++i) {
+    const int p = (first + i) % kPipes;
+    const Temper temper = TemperOf(launch.settings.seed, p);
+    if (temper == Temper::kHurries && launch.Random(4)) run(p, 1 + launch.Random(8));
+    if (temper == Temper::kWanders && launch.Random(4) == 0) run(p, 1 + launch.Random(4));
   }
 }
 
