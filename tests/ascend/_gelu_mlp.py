@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -168,11 +169,12 @@ def unnoticed(op: str, cases: Iterable[Case], run: Callable[..., dict]) -> list[
     seen, noticed = set(), set()
     for case in cases:
         v = inputs(case)
-        clean = run(case, v)
+        bound = functools.partial(run, case, v)
+        clean = bound()
         assert clean["diagnostics"] == []
         sites = {site["site"] for site in native.twin_sync_sites(op)}
         seen |= sites
-        noticed |= {site for site in sites - noticed if _is_noticed(site, clean, lambda **kwargs: run(case, v, **kwargs))}
+        noticed |= {site for site in sites - noticed if _is_noticed(site, clean, bound)}
     assert seen
     return sorted(seen - noticed)
 

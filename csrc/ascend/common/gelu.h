@@ -9,9 +9,9 @@
 //
 // where P has degree 5 and was fitted for the least relative error on 0 <= a <= 14 (4.1e-6; least squares, reweighted
 // until the extremes were level). Then gelu = max(x, 0) - a Phi(-a), and with v = Phi(-a) - a phi(a), phi being the
-// normal density, gelu' = v for x < 0 and 1 - v for x > 0: the exponential that Phi needs is the one phi needs. In fp32,
-// against float64, gelu and gelu' of either form are off by less than 2e-6 (tests/ascend/test_gelu.py), and because
-// negative inputs never go through 1 - erf, the relative error of the erf form stays below 1e-5 down to x = -5.
+// normal density, gelu' = v for x < 0 and 1 - v for x > 0: the exponential that Phi needs is the one phi needs. In
+// fp32, against float64, gelu and gelu' of either form are off by less than 2e-6 (tests/ascend/test_gelu.py), and
+// because negative inputs never go through 1 - erf, the relative error of the erf form stays below 1e-5 down to x = -5.
 //
 // Infinities give the limits and a NaN stays one, whatever Max and Min make of it: the exponential sees x itself, only
 // the factors beside it are clamped. Instructions that do not depend on each other share one barrier.
@@ -28,7 +28,7 @@ enum class GeluForm : uint32_t { kErf = 0, kTanh = 1 };
 template <GeluForm form>
 class Gelu {
   static constexpr uint32_t kRepeatFloats = 64, kConstantFloats = 8, kMostFloats = 255 * kRepeatFloats;
-  static constexpr float kFar = 14.0f;     // beyond, exp(-x^2 / 2) times anything is below what 16 bits can show
+  static constexpr float kFar = 14.0f;  // beyond, exp(-x^2 / 2) times anything is below what 16 bits can show
   static constexpr float kHuge = 1e30f;
   static constexpr float kOffset = 3.25f;
   static constexpr float kTop = 88.9641037f, kNext = -69.101944f;  // coefficients of -P for t^5 and t^4; the others:
@@ -78,8 +78,8 @@ class Gelu {
     }
   }
 
-  // y = gelu(x) and, in a strip of scratch, which it returns, gelu'(x). y and x may be the same strip; x is destroyed. Uses
-  // the first kBackwardStrips of scratch.
+  // y = gelu(x) and, in a strip of scratch, which it returns, gelu'(x). y and x may be the same strip; x is destroyed.
+  // Uses the first kBackwardStrips of scratch.
   __aicore__ inline LocalTensor<float> Differentiate(const LocalTensor<float>& y, const LocalTensor<float>& x,
                                                      const Scratch& scratch, int32_t count) {
     if constexpr (form == GeluForm::kErf) {

@@ -30,7 +30,8 @@ inline std::string CheckGeluMlp(int64_t rows, int64_t width, int64_t hidden, int
     return detail::RefuseMlp(name, value, "a multiple of 16 from 16 to " + std::to_string(most));
   };
   if (rows < 1 || rows > kMaxMlpRows) {
-    return detail::RefuseMlp("rows (product of the leading dimensions of x)", rows, "1 to " + std::to_string(kMaxMlpRows));
+    return detail::RefuseMlp("rows (product of the leading dimensions of x)", rows,
+                             "1 to " + std::to_string(kMaxMlpRows));
   }
   for (const std::string& refusal : {dimension("width (last dimension of x)", width, kMaxMlpWidth),
                                      dimension("hidden (first dimension of w1)", hidden, kMaxMlpHidden),

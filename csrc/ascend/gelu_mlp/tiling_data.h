@@ -1,4 +1,4 @@
-// What the host tells the GELU-MLP kernels, and the constants both sides build on. No host header: device code reads it.
+// What the host tells the GELU-MLP kernels, and the constants both sides build on. No host header.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace vit {
 
-// Slots of the ring of tiles between cube and vector cores: of the first product, which keeps the vector cores busy, and
-// of the second, whose tiles come more rarely.
+// Slots of the ring of tiles between cube and vector cores: of the first product, which keeps the vector cores busy,
+// and of the second, whose tiles come more rarely.
 constexpr uint32_t kHiddenRing = 8;
 constexpr uint32_t kOutRing = 3;
 

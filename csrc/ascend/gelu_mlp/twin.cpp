@@ -21,7 +21,7 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   const TensorArg &x = inputs.at(0), &w1 = inputs.at(1), &b1 = inputs.at(2), &w2 = inputs.at(3), &b2 = inputs.at(4);
   if (x.dtype != "float16" && x.dtype != "bfloat16") Refuse("x is " + x.dtype + ", expected float16 or bfloat16");
   if (x.shape.empty()) Refuse("x must have the shape (..., width)");
-  if (w1.shape.size() != 2 || w1.shape[1] != x.shape.back()) Refuse("w1 must have the shape (hidden, last dimension of x)");
+  if (w1.shape.size() != 2 || w1.shape[1] != x.shape.back()) Refuse("w1 must have the shape (hidden, width of x)");
   if (w2.shape.size() != 2 || w2.shape[1] != w1.shape[0]) Refuse("w2 must have the shape (out, first dimension of w1)");
   ExpectShape(b1, "b1", {w1.shape[0]}, "(hidden)");
   ExpectShape(b2, "b2", {w2.shape[0]}, "(out)");

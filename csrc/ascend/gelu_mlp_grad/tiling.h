@@ -10,9 +10,9 @@ namespace vit {
 
 namespace detail {
 
-// Into how many parts the rows of the weight gradients are cut: the tiles of one part may be too few to occupy the cores,
-// but the parts have to be added up. Costs in cycles: of a panel of a tile, of a barrier, per byte and core; a tenth has
-// to be gained.
+// Into how many parts the rows of the weight gradients are cut: the tiles of one part may be too few to occupy the
+// cores, but the parts have to be added up. Costs in cycles: of a panel of a tile, of a barrier, per byte and core; a
+// tenth has to be gained.
 inline uint32_t WeightParts(uint64_t rows, uint64_t width, uint64_t hidden, uint64_t columns, uint64_t cores) {
   const uint64_t tiles = Divided(hidden, kPanelRows) * Divided(width, kPanelCols) +
                          Divided(columns, kPanelRows) * Divided(hidden, kPanelCols);
@@ -43,8 +43,8 @@ inline GeluMlpGradTiling MakeGeluMlpGradTiling(uint32_t rows, uint32_t width, ui
   t.parts = detail::WeightParts(rows, width, hidden, columns, platform.aic);
   t.cores = uint32_t(platform.aic);
 
-  // The sums over rows stay in UB. Beside them: dh and h, the pre-activation and four strips of scratch in fp32, dpre and
-  // gelu on their way out.
+  // The sums over rows stay in UB. Beside them: dh and h, the pre-activation and four strips of scratch in fp32, dpre
+  // and gelu on their way out.
   const uint64_t per_element = 4 + 2 + 4 + 4 * 4 + 2 + 2;
   const uint64_t budget = platform.ub - 4 * 1024 - uint64_t(hidden) * 4;
   const uint64_t most = kPanelRows / 2 * kHalfCols, fits = budget / per_element / 64 * 64;

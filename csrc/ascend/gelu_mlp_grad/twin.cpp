@@ -21,7 +21,7 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
     if (tensor->dtype != x.dtype) Refuse(std::string(name) + " is " + tensor->dtype + ", expected " + x.dtype);
   }
   if (x.shape.empty()) Refuse("x must have the shape (..., width)");
-  if (w1.shape.size() != 2 || w1.shape[1] != x.shape.back()) Refuse("w1 must have the shape (hidden, last dimension of x)");
+  if (w1.shape.size() != 2 || w1.shape[1] != x.shape.back()) Refuse("w1 must have the shape (hidden, width of x)");
   if (w2.shape.size() != 2 || w2.shape[1] != w1.shape[0]) Refuse("w2 must have the shape (out, first dimension of w1)");
   std::vector<int64_t> expected = x.shape;
   expected.back() = w2.shape[0];

@@ -40,13 +40,16 @@ ge::graphStatus InferDataType(gert::InferDataTypeContext* context) {
 }
 
 ge::graphStatus Tiling(gert::TilingContext* context) {
-  const auto shape = [context](size_t input) -> const gert::Shape& { return context->GetInputShape(input)->GetOriginShape(); };
+  const auto shape = [context](size_t input) -> const gert::Shape& {
+    return context->GetInputShape(input)->GetOriginShape();
+  };
   const gert::Shape &x = shape(kX), &w1 = shape(kW1), &b1 = shape(kB1), &w2 = shape(kW2), &b2 = shape(kB2);
   if (x.GetDimNum() < 1 || w1.GetDimNum() != 2 || w2.GetDimNum() != 2 || w1.GetDim(1) != vit::Width(x) ||
       w2.GetDim(1) != w1.GetDim(0) || b1.GetDimNum() != 1 || b1.GetDim(0) != w1.GetDim(0) || b2.GetDimNum() != 1 ||
       b2.GetDim(0) != w2.GetDim(0)) {
-    std::fprintf(stderr, "gelu_mlp: the shapes must be x (..., width), w1 (hidden, width), b1 (hidden), w2 (out, hidden), "
-                         "b2 (out)\n");
+    std::fprintf(stderr,
+                 "gelu_mlp: the shapes must be x (..., width), w1 (hidden, width), b1 (hidden), w2 (out, hidden), "
+                 "b2 (out)\n");
     return ge::GRAPH_FAILED;
   }
   const int64_t approximate = *context->GetAttrs()->GetInt(kApproximate);
@@ -57,10 +60,10 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
     return ge::GRAPH_FAILED;
   }
   const auto is_float = [context](size_t input) { return context->GetInputDesc(input)->GetDataType() == ge::DT_FLOAT; };
-  const vit::GeluMlpTiling tiling = vit::MakeGeluMlpTiling(
-      static_cast<uint32_t>(vit::Rows(x)), static_cast<uint32_t>(vit::Width(x)), static_cast<uint32_t>(w1.GetDim(0)),
-      static_cast<uint32_t>(w2.GetDim(0)), approximate == 1, save, is_float(kB1), is_float(kB2),
-      vit::GetPlatform(context));
+  const vit::GeluMlpTiling tiling =
+      vit::MakeGeluMlpTiling(static_cast<uint32_t>(vit::Rows(x)), static_cast<uint32_t>(vit::Width(x)),
+                             static_cast<uint32_t>(w1.GetDim(0)), static_cast<uint32_t>(w2.GetDim(0)), approximate == 1,
+                             save, is_float(kB1), is_float(kB2), vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.rows.cores, vit::GeluMlpKey(approximate == 1, bf16),
                         vit::GeluMlpWorkspace(tiling));

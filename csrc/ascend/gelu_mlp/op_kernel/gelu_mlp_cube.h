@@ -1,5 +1,5 @@
-// The cube half of the GELU-MLP forward: x w1^T into the ring of hidden tiles, and gelu(...) w2^T, which the vector cores
-// left in the workspace, into the ring of output tiles. Which product comes when: mlp_steps.h.
+// The cube half of the GELU-MLP forward: x w1^T into the ring of hidden tiles, and gelu(...) w2^T, which the vector
+// cores left in the workspace, into the ring of output tiles. Which product comes when: mlp_steps.h.
 #pragma once
 
 #include "common/panel_cube.h"

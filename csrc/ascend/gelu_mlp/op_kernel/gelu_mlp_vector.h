@@ -1,5 +1,5 @@
-// The vector half of the GELU-MLP forward: bias and GELU on the tiles of the first product, bias on those of the second.
-// Each of the two vector cores takes half of the rows of a tile, in strips that fit UB.
+// The vector half of the GELU-MLP forward: bias and GELU on the tiles of the first product, bias on those of the
+// second. Each of the two vector cores takes half of the rows of a tile, in strips that fit UB.
 //
 //   MTE2   tile from the ring, bias
 //   V      + b1 | gelu                              + b2

@@ -18,8 +18,8 @@ enum MlpFlag : uint16_t {
 
 // A product of up to kPanelCols columns for one block of rows. Its columns are handed over in tiles of kHalfCols.
 struct MlpStep {
-  bool second;         // which of the two products
-  uint32_t block;      // of rows, on this core
+  bool second;     // which of the two products
+  uint32_t block;  // of rows, on this core
   uint32_t row, rows;
   uint32_t col, cols;
 };
@@ -96,7 +96,7 @@ class MlpSequence {
 
   const MlpRows& t_;
   uint32_t core_;
-  uint32_t first_, second_;  // products per block
+  uint32_t first_, second_;       // products per block
   uint32_t begin_ = 0, end_ = 0;  // rows of this core
   uint32_t block_rows_ = 0, blocks_ = 0;
   uint32_t turn_ = 0;  // the panel of columns this core starts with

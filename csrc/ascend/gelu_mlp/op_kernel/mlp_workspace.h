@@ -1,5 +1,5 @@
-// The workspace of one AI Core in the GELU-MLP forward: the hidden activations of two blocks of rows and the two rings of
-// tiles. All of it is a few megabytes per core and stays in L2.
+// The workspace of one AI Core in the GELU-MLP forward: the hidden activations of two blocks of rows and the two rings
+// of tiles. All of it is a few megabytes per core and stays in L2.
 #pragma once
 
 #include "mlp_steps.h"
@@ -22,7 +22,8 @@ class MlpWorkspace {
   __aicore__ inline GM_ADDR OutRing() const { return HiddenRing() + kHiddenRing * kTileBytes; }
 
  private:
-  static constexpr uint64_t kTileBytes = kRingTileElems * sizeof(float), kRingBytes = (kHiddenRing + kOutRing) * kTileBytes;
+  static constexpr uint64_t kTileBytes = kRingTileElems * sizeof(float),
+                            kRingBytes = (kHiddenRing + kOutRing) * kTileBytes;
 
   const GeluMlpTiling& t_;
   GM_ADDR base_;

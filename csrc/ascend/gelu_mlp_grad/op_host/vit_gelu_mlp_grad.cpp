@@ -26,13 +26,16 @@ ge::graphStatus InferDataType(gert::InferDataTypeContext* context) {
 }
 
 ge::graphStatus Tiling(gert::TilingContext* context) {
-  const auto shape = [context](size_t input) -> const gert::Shape& { return context->GetInputShape(input)->GetOriginShape(); };
+  const auto shape = [context](size_t input) -> const gert::Shape& {
+    return context->GetInputShape(input)->GetOriginShape();
+  };
   const gert::Shape &dy = shape(kDy), &x = shape(kX), &h = shape(kH), &w1 = shape(kW1), &w2 = shape(kW2);
   if (x.GetDimNum() < 1 || dy.GetDimNum() < 1 || h.GetDimNum() < 1 || w1.GetDimNum() != 2 || w2.GetDimNum() != 2 ||
       w1.GetDim(1) != vit::Width(x) || w2.GetDim(1) != w1.GetDim(0) || vit::Width(dy) != w2.GetDim(0) ||
       vit::Width(h) != w1.GetDim(0) || vit::Rows(dy) != vit::Rows(x) || vit::Rows(h) != vit::Rows(x)) {
-    std::fprintf(stderr, "gelu_mlp: the shapes must be dy (..., out), x (..., width), h (..., hidden), w1 (hidden, width), "
-                         "w2 (out, hidden)\n");
+    std::fprintf(stderr,
+                 "gelu_mlp: the shapes must be dy (..., out), x (..., width), h (..., hidden), w1 (hidden, width), "
+                 "w2 (out, hidden)\n");
     return ge::GRAPH_FAILED;
   }
   const int64_t approximate = *context->GetAttrs()->GetInt(kApproximate);

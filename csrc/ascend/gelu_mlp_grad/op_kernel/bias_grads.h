@@ -1,6 +1,6 @@
-// db1 and db2 on the vector cores while the cubes compute the weight gradients: dy is summed over this core's rows; then,
-// when all have done so, the cores' sums (of dpre from the first phase, of dy) are added up in the order of the cores,
-// each vector core taking some columns.
+// db1 and db2 on the vector cores while the cubes compute the weight gradients: dy is summed over this core's rows;
+// then, when all have done so, the cores' sums (of dpre from the first phase, of dy) are added up in the order of the
+// cores, each vector core taking some columns.
 #pragma once
 
 #include "common/column_sums.h"

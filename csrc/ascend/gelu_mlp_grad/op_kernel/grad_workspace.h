@@ -1,5 +1,5 @@
-// The workspace of the GELU-MLP gradient: per AI Core a ring of fp32 tiles; shared by all, dpre and gelu(h) of all rows,
-// the vector cores' sums over their rows, and the parts of weight gradients whose rows are split.
+// The workspace of the GELU-MLP gradient: per AI Core a ring of fp32 tiles; shared by all, dpre and gelu(h) of all
+// rows, the vector cores' sums over their rows, and the parts of weight gradients whose rows are split.
 #pragma once
 
 #include "gelu_mlp/op_kernel/mlp_steps.h"

@@ -64,8 +64,8 @@ class RowGradsVector {
       Cast(pre, h, RoundMode::CAST_NONE, elems);
       h_in_.FreeTensor(h);
       PipeBarrier<PIPE_V>();
-      const LocalTensor<float> slope = gelu_.Differentiate(
-          pre, pre, {scratch_.Get<float>(), t_.strip + kPadFloats}, static_cast<int32_t>(elems));
+      const LocalTensor<float> slope =
+          gelu_.Differentiate(pre, pre, {scratch_.Get<float>(), t_.strip + kPadFloats}, static_cast<int32_t>(elems));
       PipeBarrier<PIPE_V>();
       Narrow(gelu_out_, pre, elems);
       Store(workspace_.Gelu(s.row + first, col), gelu_out_, rows, cols, gap);

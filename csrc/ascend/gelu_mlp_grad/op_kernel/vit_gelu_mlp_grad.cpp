@@ -9,9 +9,9 @@
 //   SyncAll            (small weights: fewer tiles than cores, so their rows are split)
 //   parts     vector   dw1 and dw2 from their parts
 //
-// The first phase deals rows as the forward does (see vit_gelu_mlp.cpp). dpre and gelu(h) go to the workspace once, since
-// the weight gradients need them of all rows. All sums are fp32: a tile of dw1 or dw2 leaves L0C as it is, and what several
-// cores contribute to is added up in a fixed order, so a gradient has the same bits every time.
+// The first phase deals rows as the forward does (see vit_gelu_mlp.cpp). dpre and gelu(h) go to the workspace once,
+// since the weight gradients need them of all rows. All sums are fp32: a tile of dw1 or dw2 leaves L0C as it is, and
+// what several cores contribute to is added up in a fixed order, so a gradient has the same bits every time.
 #include "kernel_operator.h"
 
 #include "bias_grads.h"
@@ -51,8 +51,8 @@ __aicore__ inline void GeluMlpGrad(GM_ADDR dy, GM_ADDR x, GM_ADDR h, GM_ADDR w1,
 
 }  // namespace vit
 
-// dy (rows, out); x (rows, width); h (rows, hidden); w1 (hidden, width); w2 (out, hidden); dx (rows, width) of x's dtype;
-// dw1, db1, dw2, db2 fp32, of the shapes of the parameters.
+// dy (rows, out); x (rows, width); h (rows, hidden); w1 (hidden, width); w2 (out, hidden); dx (rows, width) of x's
+// dtype; dw1, db1, dw2, db2 fp32, of the shapes of the parameters.
 extern "C" __global__ __aicore__ void vit_gelu_mlp_grad(GM_ADDR dy, GM_ADDR x, GM_ADDR h, GM_ADDR w1, GM_ADDR w2,
                                                         GM_ADDR dx, GM_ADDR dw1, GM_ADDR db1, GM_ADDR dw2, GM_ADDR db2,
                                                         GM_ADDR workspace, GM_ADDR tiling) {

@@ -1,7 +1,7 @@
 // The cube half of the second phase: dw1 = dpre^T x and dw2 = dy^T gelu(h), sums over all rows, in tiles of 128 x 256
 // dealt over the cores one by one. A tile is one sum on one core, so nothing has to be ordered; where there are fewer
-// tiles than cores the rows are split too, and the vector cores add up the parts. Each core begins its sums at other rows,
-// for the same reason as the columns in mlp_steps.h.
+// tiles than cores the rows are split too, and the vector cores add up the parts. Each core begins its sums at other
+// rows, for the same reason as the columns in mlp_steps.h.
 #pragma once
 
 #include "common/panel_cube.h"

@@ -1,4 +1,5 @@
-// The last phase, for weight gradients whose rows were split: the parts are added up in order, dealt over all vector cores.
+// The last phase, for weight gradients whose rows were split: the parts are added up in order, dealt over all vector
+// cores.
 #pragma once
 
 #include "grad_workspace.h"
