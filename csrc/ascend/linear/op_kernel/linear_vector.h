@@ -23,14 +23,12 @@ class LinearVector {
         bias_(b, t.grid.cols, Has(kLinearBiasFloat)), scale_(scale, t.grid.cols, Has(kLinearScaleFloat)) {
     residual_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(residual), uint64_t(t.grid.rows) * t.grid.cols);
     y_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(y), uint64_t(t.grid.rows) * t.grid.cols);
-    pipe.InitBuffer(strips_, 2, kStripElems * sizeof(float));
+    // A strip of the tile and behind it, 16 bit, the same of the residual.
+    pipe.InitBuffer(strips_, 2, kStripElems * (sizeof(float) + (Has(kLinearResidual) ? sizeof(T) : 0)));
     pipe.InitBuffer(out_, 2, kStripElems * sizeof(T));
     if (Has(kLinearBias)) bias_row_.Init(pipe, kHalfCols);
     if (Has(kLinearScale)) scale_row_.Init(pipe, kHalfCols);
-    if (Has(kLinearResidual)) {
-      pipe.InitBuffer(narrow_, 2, kStripElems * sizeof(T));
-      pipe.InitBuffer(wide_, kStripElems * sizeof(float));
-    }
+    if (Has(kLinearResidual)) pipe.InitBuffer(wide_, kStripElems * sizeof(float));
   }
 
   __aicore__ inline void Run() {
@@ -59,13 +57,14 @@ class LinearVector {
     const uint32_t pitch = RoundUp(p.cols, kFractal), elems = mine.count * pitch;
     if (Has(kLinearBias)) bias_row_.Load(bias_, p.col, p.cols);
     if (Has(kLinearScale)) scale_row_.Load(scale_, p.col, p.cols);
-    if (Has(kLinearResidual) && elems > 0) LoadResidual(p, mine);
-    CrossCoreWaitFlag(kTileReady);
     if (elems == 0) {
+      CrossCoreWaitFlag(kTileReady);
       CrossCoreSetFlag<2, PIPE_MTE2>(kTileRead);
       return;
     }
     LocalTensor<float> strip = strips_.AllocTensor<float>();
+    if (Has(kLinearResidual)) LoadResidual(Residual(strip), p, mine);
+    CrossCoreWaitFlag(kTileReady);
     DataCopy(strip, src[mine.first * pitch], elems);
     strips_.EnQue(strip);
     CrossCoreSetFlag<2, PIPE_MTE2>(kTileRead);
@@ -83,20 +82,20 @@ class LinearVector {
     out_.FreeTensor(out);
   }
 
-  __aicore__ inline void LoadResidual(const Place& p, const TileRows& mine) {
-    LocalTensor<T> residual = narrow_.template AllocTensor<T>();
-    // A row of T is padded to whole fractals as a row of the strip is.
-    DataCopyPad(residual, residual_[Offset(p, mine)],
+  __aicore__ static inline LocalTensor<T> Residual(const LocalTensor<float>& strip) {
+    return strip[kStripElems].template ReinterpretCast<T>();
+  }
+
+  // A row of T is padded to whole fractals as a row of the strip is.
+  __aicore__ inline void LoadResidual(const LocalTensor<T>& dst, const Place& p, const TileRows& mine) {
+    DataCopyPad(dst, residual_[Offset(p, mine)],
                 DataCopyExtParams(mine.count, p.cols * sizeof(T), (t_.grid.cols - p.cols) * sizeof(T), 0, 0),
                 DataCopyPadExtParams<T>());
-    narrow_.EnQue(residual);
   }
 
   __aicore__ inline void AddResidual(const LocalTensor<float>& strip, uint32_t elems) {
-    LocalTensor<T> residual = narrow_.template DeQue<T>();
     const LocalTensor<float> wide = wide_.Get<float>();
-    Cast(wide, residual, RoundMode::CAST_NONE, elems);
-    narrow_.FreeTensor(residual);
+    Cast(wide, Residual(strip), RoundMode::CAST_NONE, elems);
     PipeBarrier<PIPE_V>();
     Add(strip, strip, wide, static_cast<int32_t>(elems));
     PipeBarrier<PIPE_V>();
@@ -108,7 +107,7 @@ class LinearVector {
   const ColumnVector<T> bias_, scale_;
   ColumnRow<T> bias_row_, scale_row_;
   GlobalTensor<T> residual_, y_;
-  TQue<TPosition::VECIN, 1> strips_, narrow_;
+  TQue<TPosition::VECIN, 1> strips_;
   TQue<TPosition::VECOUT, 1> out_;
   TBuf<TPosition::VECCALC> wide_;
 };

@@ -41,7 +41,6 @@ class GradientSums {
     const uint32_t out = t_.weight.rows, pitch = RoundUp(cols, kFractal);
     const LocalTensor<float> wide = wide_.Get<float>();
     Duplicate(sums, 0.0f, static_cast<int32_t>(pitch));
-    PipeBarrier<PIPE_V>();
     for (uint32_t row = begin; row < end; row += kRows) {
       const uint32_t rows = Min(kRows, end - row);
       LocalTensor<T> dy = in_.template AllocTensor<T>();
@@ -51,9 +50,8 @@ class GradientSums {
       dy = in_.template DeQue<T>();
       Cast(wide, dy, RoundMode::CAST_NONE, rows * pitch);
       in_.FreeTensor(dy);
-      PipeBarrier<PIPE_V>();
+      PipeBarrier<PIPE_V>();  // also for what is in sums
       AddRows(sums, wide, rows, pitch, pitch);
-      PipeBarrier<PIPE_V>();
     }
   }
 

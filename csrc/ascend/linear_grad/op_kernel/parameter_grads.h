@@ -73,7 +73,7 @@ class ParameterGrads {
     PipeBarrier<PIPE_V>();
   }
 
-  // b_j s_j, and scale_j as it is and in a block per row.
+  // b_j s_j, and scale_j as it is and in a block per row; before that is used WeightRows has put a barrier.
   __aicore__ inline void LoadVectors(uint32_t row, uint32_t rows) {
     if (Has(kLinearBias)) {
       row_.Load(bias_, row, rows);
@@ -84,7 +84,6 @@ class ParameterGrads {
     Duplicate(dots_.Get<float>(), 0.0f, static_cast<int32_t>(kGroupRows * kRepeatFloats));
     row_.Load(scale_, row, rows);  // and a barrier
     Brcb(spread_.Get<float>(), row_.Get(), 1, BrcbRepeatParams(1, 8));
-    PipeBarrier<PIPE_V>();
   }
 
   // One block of columns of G: into dots, times scale, out.

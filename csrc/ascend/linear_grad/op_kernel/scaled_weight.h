@@ -90,7 +90,6 @@ class ScaledWeight {
     Muls(factors, factors, up, static_cast<int32_t>(kGroupRows));
     PipeBarrier<PIPE_V>();
     Brcb(spread_.Get<float>(), factors, 1, BrcbRepeatParams(1, 8));
-    PipeBarrier<PIPE_V>();
     for (uint32_t col = 0; col < in; col += kGroupCols) {
       const uint32_t cols = Min(kGroupCols, in - col), pitch = RoundUp(cols, kFractal);
       const uint64_t offset = uint64_t(row) * in + col;
@@ -101,7 +100,7 @@ class ScaledWeight {
       w = in_.template DeQue<T>();
       Cast(wide, w, RoundMode::CAST_NONE, rows * pitch);
       in_.FreeTensor(w);
-      PipeBarrier<PIPE_V>();
+      PipeBarrier<PIPE_V>();  // also for spread
       MultiplyRows(wide, spread_.Get<float>(), rows, pitch);
       LocalTensor<T> out = out_.template AllocTensor<T>();
       Cast(out, wide, RoundMode::CAST_RINT, rows * pitch);
