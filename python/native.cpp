@@ -37,6 +37,7 @@ py::dict Describe(const twin::Diagnostic& d) {
 }
 
 twin::TensorArg ParseInput(const py::handle& item, const std::string& dtype, size_t index, bool cost, py::list& keep) {
+  twin::DtypeBytes(dtype);  // throws for an unknown one
   twin::TensorArg arg;
   arg.dtype = dtype;
   if (cost && py::isinstance<py::tuple>(item)) {  // a shape is enough to be priced
@@ -44,7 +45,10 @@ twin::TensorArg ParseInput(const py::handle& item, const std::string& dtype, siz
     return arg;
   }
   const py::array a = py::array::ensure(item, py::array::c_style);
-  if (!a) throw py::value_error("input " + std::to_string(index) + " is no array");
+  if (!a) {
+    PyErr_Clear();
+    throw py::value_error("input " + std::to_string(index) + " is no array");
+  }
   if (!a.dtype().equal(NumpyType(dtype))) {
     throw py::value_error("input " + std::to_string(index) + " has dtype " + py::str(a.dtype()).cast<std::string>() +
                           "; '" + dtype + "' travels as " + py::str(NumpyType(dtype)).cast<std::string>());

@@ -16,15 +16,20 @@ KERNELS = Path(__file__).parent / "kernels"
 _loaded: set[str] = set()
 
 
-def compile_kernels(source: Path, out: Path) -> Path:
-    """Compiles one file of test kernels into a library that `twin_load` accepts."""
+def compiler_command() -> list[str]:
+    """The compiler and the flags of every translation unit of a kernel on the twin."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or "c++"
-    command = [
-        compiler, "-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off",
+    return [
+        compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off",
         f"-fmacro-prefix-map={REPOSITORY}/=", "-DASCENDC_TWIN=1", "-DASCENDC_CPU_DEBUG=1", "-D__NPU_ARCH__=2201",
         f"-I{REPOSITORY / 'csrc/twin/include'}", f"-I{REPOSITORY / 'csrc/ascend'}", f"-I{KERNELS}",
-        str(source), "-o", str(out), str(native.LIBRARY), f"-Wl,-rpath,{native.LIBRARY.parent}",
     ]
+
+
+def compile_kernels(source: Path, out: Path) -> Path:
+    """Compiles one file of test kernels into a library that `twin_load` accepts."""
+    command = [*compiler_command(), "-O1", "-fPIC", "-shared", str(source), "-o", str(out), str(native.LIBRARY),
+               f"-Wl,-rpath,{native.LIBRARY.parent}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out

@@ -33,7 +33,9 @@ size_t DtypeBytes(const std::string& dtype) {
                                                        {"int16", 2},   {"uint16", 2},  {"uint64", 8}};
   const auto it = kBytes.find(dtype);
   if (it == kBytes.end()) {
-    throw std::invalid_argument("dtype '" + dtype + "' is unknown; expected float32, float16, bfloat16, int32 or uint8");
+    std::string known;
+    for (const auto& [name, bytes] : kBytes) known += (known.empty() ? "" : ", ") + name;
+    throw std::invalid_argument("dtype '" + dtype + "' is unknown; expected one of " + known);
   }
   return it->second;
 }

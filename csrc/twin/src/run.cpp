@@ -6,10 +6,17 @@ namespace twin {
 
 namespace {
 
-size_t Elements(const std::vector<int64_t>& shape) {
-  size_t n = 1;
-  for (int64_t d : shape) n *= size_t(d);
-  return n;
+constexpr size_t kMostBytes = size_t(1) << 42;  // of one tensor: nothing of the kind has more memory
+
+size_t TensorBytes(const std::string& what, const std::string& dtype, const std::vector<int64_t>& shape) {
+  size_t bytes = DtypeBytes(dtype);
+  for (int64_t d : shape) {
+    if (d < 0) throw std::invalid_argument(Format("%s has a dimension of %lld; expected 0 or more", what.c_str(),
+                                                  static_cast<long long>(d)));
+    if (d > 0 && bytes > kMostBytes / size_t(d)) throw std::invalid_argument(what + " is larger than 4 TiB");
+    bytes *= size_t(d);
+  }
+  return bytes;
 }
 
 void AddRegion(Launch& launch, GmKind kind, const std::string& name, size_t bytes, const void* data) {
@@ -55,6 +62,7 @@ Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, cons
     for (const Platform& p : kPlatforms) known += std::string(known.empty() ? "" : ", ") + p.sku;
     throw std::invalid_argument("sku '" + sku + "' is unknown; expected one of " + known);
   }
+  for (size_t i = 0; i < inputs.size(); ++i) TensorBytes(Format("input %zu", i), inputs[i].dtype, inputs[i].shape);
   Launch launch;
   launch.platform = *platform;
   launch.settings = settings;
@@ -68,13 +76,14 @@ Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, cons
   launch.hazards = settings.strict && settings.mode != Mode::kCost;
   launch.track_init = settings.strict && settings.mode == Mode::kEager;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    AddRegion(launch, GmKind::kInput, Format("input %zu", i), Elements(inputs[i].shape) * DtypeBytes(inputs[i].dtype),
-              inputs[i].data);
+    const std::string what = Format("input %zu", i);
+    AddRegion(launch, GmKind::kInput, what, TensorBytes(what, inputs[i].dtype, inputs[i].shape), inputs[i].data);
   }
   const size_t first_output = launch.regions.size();
   for (size_t i = 0; i < launch.plan.outputs.size(); ++i) {
     const TensorSpec& s = launch.plan.outputs[i];
-    AddRegion(launch, GmKind::kOutput, Format("output %zu", i), Elements(s.shape) * DtypeBytes(s.dtype), nullptr);
+    const std::string what = Format("output %zu", i);
+    AddRegion(launch, GmKind::kOutput, what, TensorBytes(what, s.dtype, s.shape), nullptr);
   }
   AddRegion(launch, GmKind::kWorkspace, "workspace", launch.plan.workspace_bytes, nullptr);
   AddRegion(launch, GmKind::kTiling, "tiling", launch.plan.tiling.size(), launch.plan.tiling.data());
