@@ -19,6 +19,7 @@ QUICK = (
     Case(50, 64, 272, approximate=1),
     Case(37, 80, 48, "bfloat16", bias_dtype="float32", out=112),
     Case(300, 48, 160, bias_dtype="float32"),
+    Case(24 * 136, 16, 144, out=32),  # cores with 144 rows in two blocks beside cores with 128 rows
 )
 
 # More rows than one block per core, and a last core with little to do.

@@ -42,17 +42,14 @@ inline std::string CheckGeluMlp(int64_t rows, int64_t width, int64_t hidden, int
   return "";
 }
 
-// Every core gets a multiple of 16 rows, the last one what is left.
-inline uint32_t DealtCores(uint32_t rows, uint32_t aic) {
+// How rows are dealt: every core gets a multiple of 16, the last one what is left, and all walk them in blocks of one
+// size.
+inline void DealRows(MlpRows& t, uint32_t rows, uint32_t aic) {
   const uint32_t fractals = uint32_t(detail::Divided(rows, 16));
-  return fractals < aic ? fractals : aic;
-}
-
-// The rows of the largest block: the walk of op_kernel/mlp_steps.h.
-inline uint32_t LargestBlock(uint32_t rows, uint32_t cores) {
-  const uint32_t most = uint32_t(detail::Divided(detail::Divided(rows, 16), cores)) * 16;  // of one core
-  const uint32_t blocks = uint32_t(detail::Divided(most, kPanelRows));
-  return uint32_t(detail::RoundTo(detail::Divided(most, blocks), 16));
+  t.rows = rows;
+  t.cores = fractals < aic ? fractals : aic;
+  const uint64_t most = detail::Divided(fractals, t.cores) * 16, blocks = detail::Divided(most, kPanelRows);
+  t.block_rows = uint32_t(detail::RoundTo(detail::Divided(most, blocks), 16));
 }
 
 // How L1 is divided for left panels of `a_rows` rows. When the `depth` of the first product fits, its left panels stay.
@@ -76,17 +73,16 @@ inline PanelTiling MakePanelTiling(uint32_t a_rows, uint32_t summation, const Pl
 inline GeluMlpTiling MakeGeluMlpTiling(uint32_t rows, uint32_t width, uint32_t hidden, uint32_t columns, bool tanh,
                                        bool save, bool b1_float, bool b2_float, const Platform& platform) {
   GeluMlpTiling t{};
-  t.rows.rows = rows, t.rows.first = hidden, t.rows.second = columns;
-  t.rows.cores = DealtCores(rows, uint32_t(platform.aic));
+  DealRows(t.rows, rows, uint32_t(platform.aic));
+  t.rows.first = hidden, t.rows.second = columns;
   t.width = width, t.save = save, t.b1_float = b1_float, t.b2_float = b2_float;
-  t.block_rows = LargestBlock(rows, t.rows.cores);
-  t.panels = MakePanelTiling(t.block_rows, width, platform, &t.rows.keep_a);
+  t.panels = MakePanelTiling(t.rows.block_rows, width, platform, &t.rows.keep_a);
   // A strip in, twice, its scratch and what goes out; three rows of bias, padding and constants beside them.
   const uint64_t scratch = tanh ? 2 : 3, per_element = 2 * 4 + scratch * 4 + 2;
   const uint64_t budget = platform.ub - 4 * 1024;
   const uint64_t most = kPanelRows / 2 * kHalfCols, fits = budget / per_element / 64 * 64;
   t.strip = uint32_t(fits < most ? fits : most);
-  t.hidden_bytes = detail::RoundTo(uint64_t(t.block_rows) * hidden * 2, 512);
+  t.hidden_bytes = detail::RoundTo(uint64_t(t.rows.block_rows) * hidden * 2, 512);
   return t;
 }
 

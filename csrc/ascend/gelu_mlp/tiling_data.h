@@ -18,7 +18,8 @@ constexpr uint32_t kOutRing = 3;
 struct MlpRows {
   uint32_t rows;
   uint32_t first, second;
-  uint32_t cores;   // AI Cores that get rows
+  uint32_t cores;       // AI Cores that get rows
+  uint32_t block_rows;  // a multiple of 16; the last block of a core may be smaller
   uint32_t keep_a;  // the left panels of the first product stay in L1 while its columns pass by
 };
 
@@ -29,7 +30,7 @@ struct GeluMlpTiling {
   uint32_t strip;               // elements a vector core works on at once
   uint32_t save;                // write the pre-activation
   uint32_t b1_float, b2_float;  // float32 biases; otherwise of x's dtype
-  uint32_t block_rows;          // of the largest block
+  uint32_t reserved;
   uint64_t hidden_bytes;        // of one block's hidden activations in the workspace, a multiple of 512
 };
 static_assert(sizeof(GeluMlpTiling) % 8 == 0, "tiling data is padded to 8 bytes");

@@ -34,10 +34,10 @@ inline GeluMlpGradTiling MakeGeluMlpGradTiling(uint32_t rows, uint32_t width, ui
                                                const Platform& platform) {
   using detail::RoundTo;
   GeluMlpGradTiling t{};
-  t.rows.rows = rows, t.rows.first = hidden, t.rows.second = width;
-  t.rows.cores = DealtCores(rows, uint32_t(platform.aic));
+  DealRows(t.rows, rows, uint32_t(platform.aic));
+  t.rows.first = hidden, t.rows.second = width;
   t.columns = columns;
-  t.panels = MakePanelTiling(LargestBlock(rows, t.rows.cores), columns, platform, &t.rows.keep_a);
+  t.panels = MakePanelTiling(t.rows.block_rows, columns, platform, &t.rows.keep_a);
   uint32_t unused = 0;
   t.weight_panels = MakePanelTiling(kPanelRows, kPanelDepth, platform, &unused);
   t.parts = detail::WeightParts(rows, width, hidden, columns, platform.aic);

@@ -41,9 +41,7 @@ class MlpSequence {
     const uint64_t fractals = CeilDiv(t.rows, kFractal);
     begin_ = static_cast<uint32_t>(fractals * core / t.cores) * kFractal;
     end_ = Min(static_cast<uint32_t>(fractals * (core + 1) / t.cores) * kFractal, t.rows);
-    const uint32_t fewest = CeilDiv(end_ - begin_, kPanelRows);
-    block_rows_ = RoundUp(CeilDiv(end_ - begin_, fewest), kFractal);
-    blocks_ = CeilDiv(end_ - begin_, block_rows_);
+    blocks_ = CeilDiv(end_ - begin_, t.block_rows);
     turn_ = first_ * core / t.cores;
   }
 
@@ -87,8 +85,8 @@ class MlpSequence {
     MlpStep s;
     s.second = second;
     s.block = block;
-    s.row = begin_ + block * block_rows_;
-    s.rows = Min(block_rows_, end_ - s.row);
+    s.row = begin_ + block * t_.block_rows;
+    s.rows = Min(t_.block_rows, end_ - s.row);
     s.col = (second ? (tile + core_) % second_ : (tile + turn_) % first_) * kPanelCols;
     s.cols = Min(kPanelCols, (second ? t_.second : t_.first) - s.col);
     return s;
@@ -98,7 +96,7 @@ class MlpSequence {
   uint32_t core_;
   uint32_t first_, second_;       // products per block
   uint32_t begin_ = 0, end_ = 0;  // rows of this core
-  uint32_t block_rows_ = 0, blocks_ = 0;
+  uint32_t blocks_ = 0;
   uint32_t turn_ = 0;  // the panel of columns this core starts with
 };
 
