@@ -16,7 +16,7 @@ struct GridTile {
   bool same_rows;                     // as the tile before, and the same part of the depth
 };
 
-// The tiles of one core: block of rows by block of rows, within it panel by panel of columns. Cores start with different
+// The tiles of one core: block of rows by block of rows (of the same size on all cores), within it panel by panel of columns. Cores start with different
 // panels, so that they do not all ask L2 for the same lines at the same time.
 class GridSequence {
  public:
@@ -27,7 +27,7 @@ class GridSequence {
     Run(g.rows, kFractal, g.row_parts, row_part, row_, rows_);
     Run(g.cols, kFractal, g.col_parts, col_part, col_, cols_);
     Run(g.depth, kPanelDepth, g.depth_parts, part_, depth_first_, depth_);
-    block_rows_ = RoundUp(CeilDiv(rows_, CeilDiv(rows_, kPanelRows)), kFractal);
+    block_rows_ = g.panels.a_rows;
     panels_ = CeilDiv(cols_, kPanelCols);
     turn_ = panels_ * row_part / g.row_parts;
     count_ = CeilDiv(rows_, block_rows_) * panels_;
