@@ -1,0 +1,21 @@
+// The gradient of sum = x + residual, y = layer_norm(sum): dx is that of both summands, the norm's own plus dsum. See
+// layer_norm_grad.h.
+#include "kernel_operator.h"
+
+#include "layer_norm_grad/op_kernel/layer_norm_grad.h"
+
+// dsum, dy, sum, dx (rows, width); gamma (width) of sum's type or fp32; mean, rstd (rows), dgamma, dbeta (width) fp32.
+extern "C" __global__ __aicore__ void vit_add_layer_norm_grad(GM_ADDR dsum, GM_ADDR dy, GM_ADDR sum, GM_ADDR gamma,
+                                                              GM_ADDR mean, GM_ADDR rstd, GM_ADDR dx, GM_ADDR dgamma,
+                                                              GM_ADDR dbeta, GM_ADDR workspace, GM_ADDR tiling) {
+  KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIV_1_0);
+  REGISTER_TILING_DEFAULT(vit::LayerNormTiling);
+  GET_TILING_DATA_WITH_STRUCT(vit::LayerNormTiling, t, tiling);
+  if (TILING_KEY_IS(1)) {
+    vit::RunLayerNormGrad<half, true>(dsum, dy, sum, gamma, mean, rstd, dx, dgamma, dbeta, workspace, t);
+  } else if (TILING_KEY_IS(2)) {
+    vit::RunLayerNormGrad<bfloat16_t, true>(dsum, dy, sum, gamma, mean, rstd, dx, dgamma, dbeta, workspace, t);
+  } else if (TILING_KEY_IS(3)) {
+    vit::RunLayerNormGrad<float, true>(dsum, dy, sum, gamma, mean, rstd, dx, dgamma, dbeta, workspace, t);
+  }
+}
