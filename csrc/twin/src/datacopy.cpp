@@ -297,7 +297,7 @@ void CopyNd2Nz(const TensorRef& dst, const GlobalRef& src, const AscendC::Nd2NzP
   const double length = std::min(512.0, std::max(128.0, double(cols) * elem_bytes));
   double factor = 0.72 + (0.946 - 0.72) * (std::log2(length) - 7.0) / 2.0;
   factor /= 0.92 + (0.96 - 0.92) * (std::log2(length) - 7.0) / 2.0;  // the plain copy's share is added in the model
-  if (rows > 1 && pitch % kUnit) factor *= 0.79;
+  if (rows > 1 && pitch % kUnit) factor *= 0.72;  // and the plain copy's share
   in.cost.gm_factor_pct = uint32_t(100.0 / factor - 100.0);
   const uint64_t src_addr = uint64_t(reinterpret_cast<uintptr_t>(src.addr)), dst_addr = dst.addr;
   in.run = [=, q = p] {

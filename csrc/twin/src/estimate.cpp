@@ -8,13 +8,22 @@ namespace twin {
 
 namespace {
 
-// Bytes per cycle that one core gets of the achievable HBM rate when all cores of its kind pull at once.
-double HbmShare(const Core& c) {
-  const Launch& launch = *c.launch;
+int Sharers(const Core& c) {
   int sharers = 0;
-  for (const Core& o : launch.cores) sharers += o.type == c.type;
-  const Platform& p = launch.platform;
-  return std::min(model::kL2ReadBytes, model::kHbmAchievable * p.hbm_tbs * 1e3 / p.clock_ghz / std::max(sharers, 1));
+  for (const Core& o : c.launch->cores) sharers += o.type == c.type;
+  return std::max(sharers, 1);
+}
+
+// Bytes per cycle that one core reads from L2 when all cores of its kind pull at once.
+double L2Share(const Core& c) {
+  const double all = model::kL2AllReadBytes * c.launch->platform.aic;
+  return std::min(model::kL2ReadBytes, all / Sharers(c));
+}
+
+// The same from HBM, of the achievable rate.
+double HbmShare(const Core& c) {
+  const Platform& p = c.launch->platform;
+  return std::min(L2Share(c), model::kHbmAchievable * p.hbm_tbs * 1e3 / p.clock_ghz / Sharers(c));
 }
 
 // The share of the long-row rate that rows of this length reach (128 B: 0.92, 2 KB: 1).
@@ -24,18 +33,19 @@ double RowShare(uint32_t bytes) {
 
 struct GmTouch {
   double hbm_lines = 0, l2_lines = 0;
+  double shared_lines = 0;  // of these, touched by another core at the same time
 };
 
-// Walks the lines of a GM span: which have to come from HBM, which L2 still holds.
+// Walks the lines of a GM span: which have to come from HBM, which L2 still holds. A line stays until as many others as
+// L2 holds have come in after its last use.
 GmTouch TouchLines(Core& c, const Span& s, double now) {
   Launch& launch = *c.launch;
   Counters& n = c.state->counters;
   GmTouch out;
   GmRegion* region = launch.FindRegion(s.addr);
   if (!region) return out;
-  const double fill = launch.platform.hbm_tbs * 1e3 / launch.platform.clock_ghz;  // bytes per cycle into L2
-  const double lifetime = double(launch.platform.l2) / fill;
-  const uint32_t tick = uint32_t(now / 64) + 1;
+  const uint32_t capacity = uint32_t(double(launch.platform.l2) / model::kGmLine);
+  const uint32_t tick = uint32_t(now / 64);
   const uint64_t base = reinterpret_cast<uintptr_t>(region->base);
   const bool scratch = region->kind == GmKind::kWorkspace && region->bytes < launch.platform.l2 / 2;
   for (uint32_t i = 0; i < s.count; ++i) {
@@ -43,27 +53,29 @@ GmTouch TouchLines(Core& c, const Span& s, double now) {
     if (begin % 32) ++n.unaligned_32;
     if (begin % 512) ++n.unaligned_512;
     for (uint64_t line = begin >> 7; line <= (begin + s.len - 1) >> 7; ++line) {
-      uint32_t& last = region->line_time[line];
-      const double age = std::abs(double(tick) - double(last)) * 64;
-      const bool resident = last != 0 && age < lifetime;
+      LineUse& use = region->lines[line];
+      const bool fresh = use.fills == 0;
+      const bool resident = !fresh && launch.l2_fills - use.fills < capacity;
+      const uint32_t apart = tick > use.when ? tick - use.when : use.when - tick;
+      if (!fresh && use.core != uint16_t(c.index) && apart * 64.0 < model::kSameTime) out.shared_lines += 1;
+      if (!resident && !scratch) ++launch.l2_fills;
       if (s.write) {
-        if (!region->line_written[line]) {
-          region->line_written[line] = true;
+        if (!use.written) {
+          use.written = true;
           n.distinct_write += uint64_t(model::kGmLine);
           if (!scratch) n.hbm_write += uint64_t(model::kGmLine);
         }
         out.l2_lines += 1;
       } else {
-        if (last == 0) n.distinct_read += uint64_t(model::kGmLine);
-        if (resident || scratch) {
-          out.l2_lines += 1;
-        } else {
-          out.hbm_lines += 1;
-        }
+        if (fresh) n.distinct_read += uint64_t(model::kGmLine);
+        (resident || scratch ? out.l2_lines : out.hbm_lines) += 1;
       }
-      last = tick;
+      use.fills = std::max(launch.l2_fills, 1u);
+      use.when = tick;
+      use.core = uint16_t(c.index);
     }
   }
+  n.shared_lines += uint64_t(out.shared_lines);
   return out;
 }
 
@@ -89,10 +101,12 @@ double GmCycles(Core& c, const Instr& in, double now) {
       n.gm_read += bytes;
       n.l2_read += uint64_t(t.l2_lines * model::kGmLine);
       n.hbm_read += uint64_t(t.hbm_lines * model::kGmLine);
-      time = t.l2_lines * model::kGmLine / model::kL2ReadBytes + t.hbm_lines * model::kGmLine / HbmShare(c);
+      time = t.l2_lines * model::kGmLine / L2Share(c) + t.hbm_lines * model::kGmLine / HbmShare(c);
       time /= RowShare(s.stride == s.len ? s.len * s.count : s.len);
-      if (s.count > 1 && s.stride % 32) time /= 0.83;
+      if (s.count > 1 && s.stride % 32) time /= model::kUnalignedPitch;
     }
+    // Requests of several cores for one 512 B segment are served one after the other.
+    time *= 1.0 + model::kSameSegment * t.shared_lines / std::max(1.0, t.l2_lines + t.hbm_lines);
     cycles += time;
   }
   return cycles * (1.0 + in.cost.gm_factor_pct / 100.0);
@@ -201,6 +215,7 @@ void Summarise(const Launch& launch, Result& r) {
   m["distinct_write_bytes"] = double(sum.distinct_write);
   const char* const bursts[] = {"gm_bytes_rows_le_64", "gm_bytes_rows_le_128", "gm_bytes_rows_le_256",
                                 "gm_bytes_rows_lt_512", "gm_bytes_rows_ge_512"};
+  m["gm_lines_shared"] = double(sum.shared_lines);
   for (int i = 0; i < 5; ++i) m[bursts[i]] = double(sum.burst_bytes[i]);
   m["gm_rows_unaligned_32"] = double(sum.unaligned_32);
   m["gm_rows_unaligned_512"] = double(sum.unaligned_512);
@@ -224,7 +239,7 @@ void Summarise(const Launch& launch, Result& r) {
   const double hbm = double(sum.hbm_read + sum.hbm_write) / (plat.hbm_tbs * 1e6);
   const double cube = double(sum.macs_useful) / (double(plat.aic) * 4096) * us;
   const double vector = double(sum.repeats) / double(plat.aiv) * us;
-  const double l2 = double(sum.l2_read + sum.hbm_read) / (double(plat.aic) * model::kL2ReadBytes) * us;
+  const double l2 = double(sum.l2_read + sum.hbm_read) / (double(plat.aic) * model::kL2AllReadBytes) * us;
   e["hbm_bound_us"] = hbm;
   e["cube_bound_us"] = cube;
   e["vector_bound_us"] = vector;
@@ -239,8 +254,8 @@ void Summarise(const Launch& launch, Result& r) {
   }
   e["bound_us"] = bound;
   e["schedule_us"] = cycles * us;
-  // No schedule beats the achievable memory rate when several kinds of core share it.
-  e["kernel_us"] = std::max({cycles * us, bound, double(sum.hbm_read) / (plat.hbm_tbs * model::kHbmAchievable * 1e6)});
+  // No schedule beats the achievable memory rate, which reads, writes and all kinds of core share.
+  e["kernel_us"] = std::max({cycles * us, bound, hbm / model::kHbmAchievable});
   e["launch_us"] = model::kLaunchUs;
   e["total_us"] = e["kernel_us"] + model::kLaunchUs;
   e["cycles"] = cycles;

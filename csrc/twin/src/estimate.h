@@ -18,6 +18,10 @@ struct Launch;
 namespace model {
 constexpr double kHbmAchievable = 0.83;   // of the nominal rate: 1.49 of 1.8 TB/s for long rows
 constexpr double kL2ReadBytes = 110;      // bytes per cycle and core
+constexpr double kL2AllReadBytes = 117;   // per AI Core, cube and vector cores together: 5.2 TB/s over 24
+constexpr double kSameSegment = 0.15;     // several cores at one segment lose 10-20 %
+constexpr double kSameTime = 2000;        // assumed: cycles within which two requests meet
+constexpr double kUnalignedPitch = 0.795; // rows that do not start on 32 B
 constexpr double kFixWriteBytes = 86;
 constexpr double kMte3Bytes = 64;
 constexpr double kGmLine = 128;           // GM requests are rounded up to lines
@@ -67,6 +71,7 @@ struct Counters {
   uint64_t hbm_read = 0, hbm_write = 0;        // bytes of lines that have to come from or go to HBM
   uint64_t l2_read = 0, l2_write = 0;          // bytes of lines served by L2
   uint64_t distinct_read = 0, distinct_write = 0;
+  uint64_t shared_lines = 0;                   // touched by several cores at the same time
   uint64_t burst_bytes[5] = {};                // GM bytes by row length: <=64, <=128, <=256, <512, >=512
   uint64_t unaligned_32 = 0, unaligned_512 = 0;  // GM rows by start address
   uint64_t macs_useful = 0, macs_padded = 0, lanes = 0, repeats = 0, conflict_cycles = 0;

@@ -163,7 +163,7 @@ struct Launch {
     std::set<int> here;                     // cores that have arrived
   } barrier[2];                             // [0] vector cores only, [1] everyone
   int declared_type = -1;
-  uint64_t distinct_bytes = 0;
+  uint32_t l2_fills = 0;                    // lines that have come into L2 so far
 
   GmRegion* FindRegion(uint64_t addr);
   uint32_t Random(uint32_t n);              // uniform in [0, n)

@@ -67,6 +67,14 @@ class Pages {
 
 class GmShadow;
 
+// What the time model remembers of a line of global memory.
+struct LineUse {
+  uint32_t fills = 0;  // Launch::l2_fills at the last use; 0 = never used
+  uint32_t when = 0;   // of the last use, in units of 64 cycles
+  uint16_t core = 0;   // of the last use
+  bool written = false;
+};
+
 struct GmRegion {
   GmKind kind = GmKind::kInput;
   std::string name;  // "input 0", "output 1", "workspace", "tiling"
@@ -75,8 +83,7 @@ struct GmRegion {
   Pages pages;
   InitBits init;
   std::unique_ptr<GmShadow> shadow;
-  std::vector<uint32_t> line_time;  // per 128 B line: when the launch last touched it, in 64-cycle ticks; 0 = never
-  std::vector<bool> line_written;
+  std::vector<LineUse> lines;  // per 128 B
 
   GmRegion();
   ~GmRegion();

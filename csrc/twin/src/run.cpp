@@ -28,8 +28,7 @@ void AddRegion(Launch& launch, GmKind kind, const std::string& name, size_t byte
   if (!bytes) return;
   r.pages = Pages(bytes);
   r.base = r.pages.data();
-  r.line_time.assign(bytes / size_t(model::kGmLine) + 2, 0);
-  r.line_written.assign(bytes / size_t(model::kGmLine) + 2, false);
+  r.lines.assign(bytes / size_t(model::kGmLine) + 2, LineUse{});
   if (launch.Cost()) {
     if (data) std::memcpy(r.base, data, kind == GmKind::kTiling ? bytes : 0);
     return;
