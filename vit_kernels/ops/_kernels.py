@@ -39,4 +39,8 @@ KERNELS = {kernel.name: kernel for kernel in (
            (("approximate", "int"),)),
     Kernel("vit_linear", ("x", "w", "b", "residual", "scale"), ("y",)),
     Kernel("vit_linear_grad", ("dy", "x", "w", "b", "scale"), ("dx", "dw", "db", "dscale")),
+    Kernel("vit_layer_norm", ("x", "gamma", "beta"), ("y", "mean", "rstd"), (("eps", "float"),)),
+    Kernel("vit_add_layer_norm", ("x", "residual", "gamma", "beta"), ("sum", "y", "mean", "rstd"), (("eps", "float"),)),
+    Kernel("vit_layer_norm_grad", ("dy", "x", "gamma", "mean", "rstd"), ("dx", "dgamma", "dbeta")),
+    Kernel("vit_add_layer_norm_grad", ("dsum", "dy", "sum", "gamma", "mean", "rstd"), ("dx", "dgamma", "dbeta")),
 )}
