@@ -10,8 +10,9 @@
 namespace vit {
 namespace grid {
 
-// Bytes per cycle and core: L2 to L1, L1 to L0A and L0B, L0C to L2 (estimates; only their ratios matter here).
-constexpr uint64_t kFromL2 = 110, kToL0a = 256, kToL0b = 128, kToL2 = 86;
+// Bytes per cycle, of a core: L2 to L1, L1 to L0A and L0B, L0C to L2; of the chip: HBM to L2. Estimates, of which only the
+// ratios matter here.
+constexpr uint64_t kFromL2 = 110, kToL0a = 256, kToL0b = 128, kToL2 = 86, kFromHbm = 800;
 constexpr uint64_t kMmadStart = 15;  // cycles before a product of two tiles in L0 gets going
 
 constexpr uint64_t Ceil(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
@@ -46,7 +47,8 @@ struct Stages {
 };
 constexpr Stages kStages[] = {{2 * kPanelDepth, 2}, {kPanelDepth, 4}, {kPanelDepth, 3}};
 
-// Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes takes.
+// Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes takes
+// and some of the fetching, which is what makes the others wait when it comes late.
 inline uint64_t Cycles(const ProductGrid& g) {
   const uint64_t rows = LargestRun(g.rows, 16, g.row_parts), cols = LargestRun(g.cols, 16, g.col_parts);
   const uint64_t depth = LargestRun(g.depth, kPanelDepth, g.depth_parts), chunks = Ceil(depth, kPanelDepth);
@@ -59,9 +61,13 @@ inline uint64_t Cycles(const ProductGrid& g) {
     const uint64_t load = (halves * m * 2 / kToL0a + n * 2 / kToL0b) * k;
     const uint64_t fetch = (n + (g.keep_a ? Ceil(m, panels) : m)) * depth * 2 * 100 / (kFromL2 * RowShare(g.panels.depth));
     const uint64_t store = m * n * 4 / kToL2;
-    cycles += std::max({cube, load, fetch, store});
+    // One half of the columns is stored while the other is computed, unless there is only one.
+    cycles += halves == 1 ? std::max({cube + store, load, fetch}) : std::max({cube, load, fetch, store});
+    cycles += fetch / 8;
   }
-  return blocks * cycles;
+  // Nothing happens before the first stages are there, and they come from HBM: the fewer different ones, the sooner.
+  const uint64_t first_rows = g.row_parts * m + g.col_parts * std::min<uint64_t>(panels, g.row_parts) * kPanelCols;
+  return blocks * cycles + first_rows * g.depth_parts * std::min<uint64_t>(depth, 2 * g.panels.depth) * 2 / kFromHbm;
 }
 
 }  // namespace grid
