@@ -14,6 +14,7 @@ using namespace AscendC;
 constexpr uint32_t kStripLanes = 64;  // floats of one vector repeat
 constexpr uint32_t kStripBlock = 8;   // floats of one 32-byte block
 constexpr uint32_t kMostRepeats = 255;
+constexpr uint32_t kBankPeriod = 512;  // bytes after which blocks meet the same banks of UB again
 
 // `rows` rows (at most 255) of `cols` floats, `pitch` apart (a multiple of 8, at most 2040).
 struct RowStrip {
@@ -144,7 +145,9 @@ __aicore__ inline void MultiplyByColumns(const LocalTensor<float>& dst, const Lo
 template <typename T>
 __aicore__ inline void LoadStripRows(const LocalTensor<T>& dst, const GlobalTensor<T>& src, uint32_t rows, uint32_t cols,
                                      uint32_t pitch) {
-  DataCopyPadExtParams<T> pad(true, 0, static_cast<uint8_t>(pitch - cols), T(0));
+  DataCopyPadExtParams<T> pad;  // the value stays 0: a bfloat16 constant cannot be converted on the device
+  pad.isPad = true;
+  pad.rightPadding = static_cast<uint8_t>(pitch - cols);
   DataCopyPad(dst, src, DataCopyExtParams(static_cast<uint16_t>(rows), cols * sizeof(T), 0, 0, 0), pad);
 }
 template <typename T>

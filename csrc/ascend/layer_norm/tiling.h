@@ -40,7 +40,7 @@ inline uint64_t LayerNormRowBytes(uint32_t width, uint32_t pitch, uint32_t elem_
 inline uint64_t LayerNormGradRowBytes(uint32_t width, uint32_t pitch, uint32_t elem_bytes, bool add) {
   const uint64_t queues = uint64_t(pitch) * elem_bytes * (add ? 4 : 3);
   const uint64_t fold = uint64_t(FoldedColumns(width)) / 8 * 9 * 4;
-  return queues + pitch * 12ull + fold + 4 * 4 + 4 * 32;
+  return queues + pitch * 8ull + fold + 8 * 4 + 2 * 32;
 }
 
 // The arguments must have passed CheckLayerNorm.

@@ -1,10 +1,14 @@
-// Gradient of a layer norm, alone or of the fused sum before it: the body of two operators. With xhat = (x - mean) * rstd
-// and g = dy * gamma, per row and over the columns,
+// Gradient of a layer norm, alone or of the fused sum before it: the body of two operators. With xhat = (x - mean) * rstd,
+// g = dy * gamma and means over the columns of a row,
 //
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat))   [+ dsum]        dgamma += dy * xhat        dbeta += dy
 //
+// It is evaluated on c = x - mean and d = dy * rstd, so that xhat is never formed: dgamma += d * c, and with h = d * gamma
+//
+//   dx = h - mean(h) - c * (rstd^2 * mean(h * c))
+//
 //   MTE2   x, dy [, dsum] of the next tile, mean, rstd
-//   V      xhat | dy * xhat -> dgamma, row sums | g -> row sums | dx
+//   V      c | dy -> dbeta | d | d * c -> dgamma | h | row sums of h and h * c | dx
 //   MTE3   dx of the tile before
 //
 // dgamma and dbeta are sums over rows: every core adds its own rows up in UB and writes two rows of sums once. After a
@@ -36,10 +40,14 @@ class LayerNormGrad {
     dgamma_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dgamma), t.width);
     dbeta_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dbeta), t.width);
     partial_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(workspace), uint64_t(t.blocks) * 2 * t.pitch);
+    // Two operands of an instruction should lie an odd number of 256 bytes apart: c, the sums and gamma on even ones, the
+    // gradient and what it is folded in on odd ones.
     const uint32_t tile = t.tile_rows * t.pitch, numbers = RoundUp(t.tile_rows, kStripBlock);
-    pipe.InitBuffer(xhat_, tile * sizeof(float));
-    pipe.InitBuffer(gradient_, tile * sizeof(float));
-    pipe.InitBuffer(product_, tile * sizeof(float));
+    pipe.InitBuffer(centred_, RoundUp(tile * sizeof(float), kBankPeriod) + kBankPeriod / 2);
+    pipe.InitBuffer(gradient_, RoundUp(tile * sizeof(float), kBankPeriod));
+    pipe.InitBuffer(folded_, RoundUp(t.tile_rows * FoldedColumns(t.width) * sizeof(float), kBankPeriod) + kBankPeriod / 2);
+    pipe.InitBuffer(sums_, 2 * t.pitch * sizeof(float));
+    gamma_row_.Init(pipe, t.pitch, 1);
     pipe.InitBuffer(x_in_, 1, tile * sizeof(T));
     pipe.InitBuffer(dy_in_, 1, tile * sizeof(T));
     pipe.InitBuffer(dx_out_, 1, tile * sizeof(T));
@@ -47,13 +55,10 @@ class LayerNormGrad {
       dsum_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dsum), elems);
       pipe.InitBuffer(dsum_in_, 1, tile * sizeof(T));
     }
-    pipe.InitBuffer(folded_, t.tile_rows * FoldedColumns(t.width) * sizeof(float));
     pipe.InitBuffer(eighths_, t.tile_rows * FoldedColumns(t.width) / kStripBlock * sizeof(float));
     pipe.InitBuffer(statistics_in_, 1, 2 * numbers * sizeof(float));
-    pipe.InitBuffer(row_values_, 2 * numbers * sizeof(float));
-    pipe.InitBuffer(spread_, 4 * numbers * 32);
-    pipe.InitBuffer(sums_, 2 * t.pitch * sizeof(float));
-    gamma_row_.Init(pipe, t.pitch, 1);
+    pipe.InitBuffer(row_values_, 4 * numbers * sizeof(float));
+    pipe.InitBuffer(spread_, 2 * numbers * 32);
   }
 
   // This core's rows: dx, and the sums for gamma and beta into its part of the workspace.
@@ -61,13 +66,13 @@ class LayerNormGrad {
     const RowRange range(t_);
     const int32_t numbers = static_cast<int32_t>(RoundUp(t_.tile_rows, kStripBlock));
     Fetch(range, range.first);
-    Duplicate(row_values_.Get<float>(), 0.0f, 2 * numbers);
+    Duplicate(row_values_.Get<float>(), 0.0f, 4 * numbers);
     Duplicate(sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * t_.pitch));
     gamma_row_.Load(gamma_, 0, t_.width);
     for (uint64_t row = range.first; row < range.end; row += t_.tile_rows) {
       const RowStrip shape = TileAt(range, row);
       Spread(shape);
-      Widen(xhat_, x_in_, shape);
+      Widen(centred_, x_in_, shape);
       Widen(gradient_, dy_in_, shape);
       PipeBarrier<PIPE_V>();
       Fetch(range, row + t_.tile_rows);
@@ -103,17 +108,21 @@ class LayerNormGrad {
     queue.EnQue(x);
   }
 
-  // mean and rstd of the tile's rows, spread over a block each (0 and 1).
+  // Four numbers per row: mean (later mean of h), rstd, -rstd^2 / width (later its product with the sum of h c), that sum.
+  __aicore__ inline LocalTensor<float> Values(uint32_t index) { return row_values_.Get<float>()[index * Numbers()]; }
+
+  // mean and rstd of the tile's rows, spread over a block each.
   __aicore__ inline void Spread(const RowStrip& shape) {
     const int32_t rows = static_cast<int32_t>(shape.rows);
-    const LocalTensor<float> values = row_values_.Get<float>();
     LocalTensor<float> statistics = statistics_in_.DeQue<float>();
-    Adds(values, statistics, 0.0f, rows);
-    Adds(values[Numbers()], statistics[Numbers()], 0.0f, rows);
+    Adds(Values(0), statistics, 0.0f, rows);
+    Adds(Values(1), statistics[Numbers()], 0.0f, rows);
     PipeBarrier<PIPE_V>();
     statistics_in_.FreeTensor(statistics);
-    SpreadValues(SpreadAt(0), values, shape.rows);
-    SpreadValues(SpreadAt(1), values[Numbers()], shape.rows);
+    Mul(Values(2), Values(1), Values(1), rows);
+    SpreadValues(SpreadAt(0), Values(0), shape.rows);
+    Muls(Values(2), Values(2), -t_.inverse_width, rows);
+    SpreadValues(SpreadAt(1), Values(1), shape.rows);
   }
 
   __aicore__ inline void Widen(TBuf<TPosition::VECCALC>& strip, TQue<TPosition::VECIN, 1>& queue, const RowStrip& shape) {
@@ -127,51 +136,63 @@ class LayerNormGrad {
     queue.FreeTensor(x);
   }
 
-  // xhat; dgamma and dbeta; the row means of g and g * xhat, spread over a block each (2 and 3); gradient becomes g.
+  // c and h; dgamma and dbeta; -mean(h) and -rstd^2 mean(h c), spread over a block each.
   __aicore__ inline void Sums(const RowStrip& shape) {
-    const LocalTensor<float> xhat = xhat_.Get<float>(), gradient = gradient_.Get<float>(), product = product_.Get<float>();
-    const LocalTensor<float> values = row_values_.Get<float>(), sums = sums_.Get<float>();
+    const LocalTensor<float> centred = centred_.Get<float>(), gradient = gradient_.Get<float>(), sums = sums_.Get<float>();
     const FoldSpace space{folded_.Get<float>(), eighths_.Get<float>()};
-    AddPerRow(xhat, SpreadAt(0), -1.0f, shape);
+    const int32_t rows = static_cast<int32_t>(shape.rows);
     AddRows(sums[t_.pitch], gradient, shape.rows, shape.WholeBlocks(), shape.pitch);
-    MultiplyPerRow(xhat, xhat, SpreadAt(1), shape);
-    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
-      Mul(product[col], gradient[col], xhat[col], LanesLeft(shape.cols - col), static_cast<uint8_t>(shape.rows),
-          BinaryRepeatParams(1, 1, 1, shape.Blocks(), shape.Blocks(), shape.Blocks()));
-    }
-    PipeBarrier<PIPE_V>();
-    AddRows(sums, product, shape.rows, shape.cols, shape.pitch);
+    AddPerRow(centred, SpreadAt(0), -1.0f, shape);
+    MultiplyPerRow(gradient, gradient, SpreadAt(1), shape);
+    AddGamma(sums, gradient, centred, shape);
     MultiplyByColumns(gradient, gradient, gamma_row_.Get(), shape);
     PipeBarrier<PIPE_V>();
-    SumRowsOf(values, gradient, space, shape);
-    SumProductsOf(values[Numbers()], gradient, xhat, space, shape);
-    Muls(values, values, t_.inverse_width, static_cast<int32_t>(2 * Numbers()));
-    PipeBarrier<PIPE_V>();
-    SpreadValues(SpreadAt(2), values, shape.rows);
-    SpreadValues(SpreadAt(3), values[Numbers()], shape.rows);
+    SumRowsOf(Values(0), gradient, space, shape);
+    SumProductsOf(Values(3), gradient, centred, space, shape);
+    Mul(Values(2), Values(2), Values(3), rows);
+    SpreadValues(SpreadAt(0), Values(0), shape.rows);
+    SpreadValues(SpreadAt(1), Values(2), shape.rows);
   }
 
-  // dx = rstd * (g - mean(g) - xhat * mean(g xhat)) [+ dsum].
-  __aicore__ inline void Finish(uint64_t row, const RowStrip& shape) {
-    const LocalTensor<float> xhat = xhat_.Get<float>(), gradient = gradient_.Get<float>(), product = product_.Get<float>();
-    if constexpr (kAdd) Load(dsum_in_, dsum_, row, shape);
-    MultiplyPerRow(xhat, xhat, SpreadAt(3), shape);
-    AddPerRow(gradient, SpreadAt(2), -1.0f, shape);
-    const int32_t elems = static_cast<int32_t>(shape.rows * shape.pitch);
-    Sub(product, gradient, xhat, elems);
-    PipeBarrier<PIPE_V>();
-    MultiplyPerRow(product, product, SpreadAt(1), shape);
-    if constexpr (kAdd) {
-      Widen(gradient_, dsum_in_, shape);
+  // dgamma += d * c, a part of the columns at a time.
+  __aicore__ inline void AddGamma(const LocalTensor<float>& sums, const LocalTensor<float>& gradient,
+                                  const LocalTensor<float>& centred, const RowStrip& shape) {
+    const LocalTensor<float> product = folded_.Get<float>();
+    const uint32_t part = FoldedColumns(t_.width), all = shape.WholeBlocks();
+    const uint8_t blocks = static_cast<uint8_t>(part / kStripBlock);
+    for (uint32_t first = 0; first < all; first += part) {
+      const uint32_t cols = Min(part, all - first);
+      for (uint32_t col = 0; col < cols; col += kStripLanes) {
+        Mul(product[col], gradient[first + col], centred[first + col], LanesLeft(cols - col),
+            static_cast<uint8_t>(shape.rows), BinaryRepeatParams(1, 1, 1, blocks, shape.Blocks(), shape.Blocks()));
+      }
       PipeBarrier<PIPE_V>();
-      Add(product, product, gradient, elems);
+      AddRows(sums[first], product, shape.rows, cols, part);
+    }
+  }
+
+  // dx = h - mean(h) - c * (rstd^2 mean(h c)) [+ dsum], in place of h.
+  __aicore__ inline void Finish(uint64_t row, const RowStrip& shape) {
+    const LocalTensor<float> centred = centred_.Get<float>(), gradient = gradient_.Get<float>();
+    const int32_t elems = static_cast<int32_t>(shape.rows * shape.pitch);
+    if constexpr (kAdd) Load(dsum_in_, dsum_, row, shape);
+    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
+      MulAddDst(gradient[col], centred[col], SpreadAt(1), LanesLeft(shape.cols - col), static_cast<uint8_t>(shape.rows),
+                BinaryRepeatParams(1, 1, 0, shape.Blocks(), shape.Blocks(), 1));
+    }
+    PipeBarrier<PIPE_V>();
+    AddPerRow(gradient, SpreadAt(0), -t_.inverse_width, shape);
+    if constexpr (kAdd) {
+      Widen(centred_, dsum_in_, shape);
+      PipeBarrier<PIPE_V>();
+      Add(gradient, gradient, centred, elems);
       PipeBarrier<PIPE_V>();
     }
     LocalTensor<T> dx = dx_out_.template AllocTensor<T>();
     if constexpr (kFloat) {
-      Adds(dx, product, 0.0f, elems);
+      Adds(dx, gradient, 0.0f, elems);
     } else {
-      Cast(dx, product, RoundMode::CAST_RINT, static_cast<uint32_t>(elems));
+      Cast(dx, gradient, RoundMode::CAST_RINT, static_cast<uint32_t>(elems));
     }
     dx_out_.EnQue(dx);
     dx = dx_out_.template DeQue<T>();
@@ -192,7 +213,7 @@ class LayerNormGrad {
   GlobalTensor<float> mean_, rstd_, dgamma_, dbeta_, partial_;
   TQue<TPosition::VECIN, 1> x_in_, dy_in_, dsum_in_, statistics_in_;
   TQue<TPosition::VECOUT, 1> dx_out_;
-  TBuf<TPosition::VECCALC> xhat_, gradient_, product_, folded_, eighths_, row_values_, spread_, sums_;
+  TBuf<TPosition::VECCALC> centred_, gradient_, folded_, eighths_, row_values_, spread_, sums_;
   ColumnRow<T> gamma_row_;
 };
 
