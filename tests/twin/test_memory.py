@@ -221,3 +221,25 @@ def test_two_cores_write_the_same_place():
     assert clean["diagnostics"] == []
     assert (clean["outputs"][0].view(np.float32) == 1).all()
     assert ("cross-core-race", "write", "write") in GM.found(run(mute=[GM.site("before"), GM.site("after")]))
+
+
+def test_padding_of_the_inner_dimension():
+    x = np.random.default_rng(0).standard_normal((20, 16)).astype(np.float16)
+    run = lambda k, clear: native.launch("memory_pad_k", [x], [k, clear], [1024], mode=native.AIC_ONLY)
+    expected = np.broadcast_to(x.astype(np.float32).sum(0), (16, 16))
+    for k, clear in [(20, 0), (20, 1), (32, 1)]:
+        result = run(k, clear)
+        assert result["diagnostics"] == []
+        np.testing.assert_allclose(result["outputs"][0].view(np.float32).reshape(16, 16), expected, rtol=1e-5, atol=1e-5)
+    stale = run(32, 0)
+    assert {("uninitialised-read", "mmad_k")} == {(rule, here) for rule, here, _ in PLACES.found(stale)}
+    assert np.isnan(stale["outputs"][0].view(np.float32)).all()  # seen in the result, too
+
+
+def test_stale_columns_beside_a_loaded_row():
+    x = np.arange(200, dtype=np.float32)
+    run = lambda columns: native.launch("memory_pad_columns", [x], [columns], [32])
+    clean = run(50)
+    assert clean["diagnostics"] == []
+    np.testing.assert_array_equal(clean["outputs"][0].view(np.float32)[:4], [49, 99, 149, 199])
+    assert ("uninitialised-read", "reduce_columns") in {(rule, here) for rule, here, _ in PLACES.found(run(64))}

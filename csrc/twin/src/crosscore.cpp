@@ -213,10 +213,6 @@ void SyncAll(bool vector_only, Loc loc) {
   }
   int vectors = 0, cubes = 0;
   for (const Core& o : launch.cores) (o.type == CoreType::AIV ? vectors : cubes)++;
-  if (vectors > launch.platform.aiv || cubes > launch.platform.aic) {
-    Report(Rule::kLaunch, Format("SyncAll with %u blocks on %d AIC / %d AIV: not all are resident, the barrier hangs",
-           launch.plan.blocks, launch.platform.aic, launch.platform.aiv), loc);
-  }
   if (vector_only && c.type == CoreType::AIC) return;  // the vector-only barrier does not concern the cube cores
   BarrierAll(c);
   Arrive(c, launch.barrier[vector_only ? 0 : 1], vector_only ? vectors : vectors + cubes, loc);

@@ -118,12 +118,17 @@ void SetCurrent(Core* core) { current = core; }
 AsCurrent::AsCurrent(Core& core) : saved_(current) { current = &core; }
 AsCurrent::~AsCurrent() { current = saved_; }
 
+void Abort(Core& core) {
+  core.state->aborted = true;  // before unwinding: destructors on the way have nothing to add
+  throw CoreAbort{};
+}
+
 bool NeedSpans() { return !current->launch->Cost() && (current->launch->hazards || current->launch->Deferred()); }
 bool NeedRun() { return !current->launch->Cost(); }
 
 void Step(Loc loc) {
   Launch& launch = *current->launch;
-  if (launch.stopping) throw CoreAbort{};
+  if (launch.stopping) Abort(*current);
   current->state->stands_at = loc;
   if (++launch.steps > launch.settings.max_steps) {
     launch.stopping = true;
@@ -150,7 +155,7 @@ void Issue(Instr&& in) {
     Account(c, in);
     while (c.state->time.pipe[int(in.pipe)].free > launch.horizon) {
       c.state->fiber->Yield();
-      if (launch.stopping) throw CoreAbort{};
+      if (launch.stopping) Abort(c);
     }
     return;
   }
@@ -218,7 +223,7 @@ void Fatal(Rule rule, const std::string& message, Loc here, Loc other) {
   launch.strict = true;  // a core that stops is an error in every mode
   Report(rule, message, here, other);
   launch.strict = strict;
-  throw CoreAbort{};
+  Abort(*current);
 }
 
 }  // namespace twin

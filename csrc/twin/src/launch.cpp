@@ -68,8 +68,11 @@ void CoreBody(Core& core, EntryFn entry, const std::vector<GM_ADDR>& args) {
     if (core.launch->Deferred()) Drain(core);
     CheckCoreAtEnd(core);
   } catch (const CoreAbort&) {
-    core.state->aborted = true;
     core.pipe = nullptr;
+  } catch (...) {  // the twin's own trouble (out of memory): no exception may leave a fiber
+    core.state->aborted = true;
+    core.launch->stopping = true;
+    if (!core.launch->failure) core.launch->failure = std::current_exception();
   }
 }
 
@@ -229,7 +232,7 @@ void BlockUntil(const std::function<bool()>& ready, const std::function<std::str
     c.state->waiting_for = what;
     c.state->waiting_loc = loc;
     c.state->fiber->Yield();
-    if (c.launch->stopping) throw CoreAbort{};
+    if (c.launch->stopping) Abort(c);
   }
   c.state->waiting_for = nullptr;
 }
@@ -250,6 +253,7 @@ void RunLaunch(Launch& launch, EntryFn entry) {
     c.state->fiber = std::make_unique<Fiber>([&c, entry, &args] { CoreBody(c, entry, args); });
   }
   Schedule(launch);
+  if (launch.failure) std::rethrow_exception(launch.failure);
   if (launch.stopping) return;
   CheckCrossFlagsAtEnd(launch);
   SetCurrent(&launch.cores[0]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -82,8 +83,9 @@ struct NoteText {
   Loc here;
 };
 
-// Unwinds a core; caught at the fiber's entry.
+// Unwinds a core; caught at the fiber's entry. Abort() throws it.
 struct CoreAbort {};
+[[noreturn]] void Abort(Core& core);
 
 // The tile of L0C that a unit flag guards.
 struct UnitShape {
@@ -150,7 +152,8 @@ struct Launch {
   std::unordered_map<uint64_t, Site*> site_index;  // by the pointers and the line of the call
   std::vector<TraceEvent> trace;
   uint64_t random = 0;
-  bool stopping = false;                    // deadlock or step limit: every core unwinds
+  bool stopping = false;                    // deadlock, step limit or failure: every core unwinds
+  std::exception_ptr failure;               // rethrown to the caller
   uint64_t progress = 0;                    // bumped whenever a token is delivered
   double horizon = 0;  // cost mode: no core goes far beyond this time before the others have come there
   struct Barrier {

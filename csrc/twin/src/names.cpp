@@ -37,7 +37,7 @@ const char* Name(Rule rule) {
       "step-limit", "mask-left", "atomic-left", "state-left", "stale-scalar-read", "dirty-line", "field-range",
       "parameter", "rounds-down", "position", "wrong-core", "dtype", "overlap", "mask", "stride", "temp-size",
       "nan-input", "gemv-trap", "quant-mode", "unit-flag", "capacity", "buffer-count", "live-tensors",
-      "output-unwritten", "input-written", "init-state", "kernel-type", "launch", "mixed-static"};
+      "output-unwritten", "input-written", "init-state", "kernel-type", "mixed-static"};
   static_assert(sizeof(kNames) / sizeof(kNames[0]) == size_t(Rule::kMixedStatic) + 1, "one name per rule");
   return kNames[int(rule)];
 }

@@ -203,3 +203,44 @@ TEST_KERNEL(memory_modes) {
   if (P[0] == 6) SetAtomicNone();
   if (P[0] != 5) DataCopy(Global<float>(io[0]), t[kRow], kRow);
 }
+
+// A V matrix of 20 rows in L1 with room for 32, multiplied by ones: k must be 20, or the pad rows must be cleared first.
+// in: 20 x 16 halves. out: 16 x 16 floats. p: k, 1 clears the pad
+TEST_KERNEL(memory_pad_k) {
+  TPipe pipe;
+  TBuf<TPosition::A1> l1_buf;
+  TBuf<TPosition::A2> a_buf;
+  TBuf<TPosition::B2> b_buf;
+  TBuf<TPosition::CO1> c_buf;
+  pipe.InitBuffer(l1_buf, 1024);
+  pipe.InitBuffer(a_buf, 1024);
+  pipe.InitBuffer(b_buf, 1024);
+  pipe.InitBuffer(c_buf, 1024);
+  LocalTensor<half> l1 = l1_buf.Get<half>();
+  if (P[1]) InitConstValue(l1, InitConstValueParams<half>(1, 32, 0, half(0.0f)));
+  InitConstValue(a_buf.Get<half>(), InitConstValueParams<half>(1, 2, 0, half(1.0f)));
+  Fence();
+  DataCopy(l1, Global<half>(io[0]), Nd2NzParams(1, 20, 16, 0, 16, 32, 1, 0));
+  Fence();
+  LoadData(b_buf.Get<half>(), l1, LoadData2DParams(0, 2, 1, 0, 0, true, 0));
+  Fence();
+  Mmad(c_buf.Get<float>(), a_buf.Get<half>(), b_buf.Get<half>(), MmadParams(16, 16, uint16_t(P[0]), 0, false, true));  // @mmad_k
+  Fence();
+  FixpipeParamsV220 fix(16, 16, 16, 16, false);
+  fix.quantPre = NoQuant;
+  Fixpipe<float, float, CFG_ROW_MAJOR>(Global<float>(io[1]), c_buf.Get<float>(), fix);
+}
+
+// Row maxima over P[0] of 64 columns, 50 of which were loaded. in: 4 x 50 floats. out: 8 floats
+TEST_KERNEL(memory_pad_columns) {
+  TPipe pipe;
+  TBuf<TPosition::VECCALC> buf;
+  pipe.InitBuffer(buf, 4 * 256 + 32);
+  LocalTensor<float> x = buf.Get<float>(), top = x[256];
+  DataCopyPad(x, Global<float>(io[0]), DataCopyExtParams(4, 200, 0, 1, 0), DataCopyPadExtParams<float>());
+  Duplicate(top, 0.0f, 8);
+  Fence();
+  WholeReduceMax(top, x, int32_t(P[0]), 4, 1, 1, 8, ReduceOrder::ORDER_ONLY_VALUE);  // @reduce_columns
+  Fence();
+  DataCopy(Global<float>(io[1]), top, 8);
+}

@@ -87,7 +87,7 @@ enum class Rule : uint8_t {
   kCrossCoreUnread, kCrossCoreId, kCrossCorePipe, kDeadlock, kStepLimit, kMaskLeft, kAtomicLeft, kStateLeft,
   kStaleScalar, kDirtyLine, kFieldRange, kParameter, kRoundsDown, kPosition, kWrongCore, kDtype, kOverlap, kMask,
   kStride, kTempSize, kNanInput, kGemvTrap, kQuantMode, kUnitFlag, kCapacity, kBufferCount, kLiveTensors,
-  kOutputUnwritten, kInputWritten, kInitState, kKernelType, kLaunch, kMixedStatic,
+  kOutputUnwritten, kInputWritten, kInitState, kKernelType, kMixedStatic,
 };
 const char* Name(Rule rule);
 
