@@ -57,7 +57,10 @@ GmTouch TouchLines(Core& c, const Span& s, double now) {
       const bool fresh = use.fills == 0;
       const bool resident = !fresh && launch.l2_fills - use.fills < capacity;
       const uint32_t apart = tick > use.when ? tick - use.when : use.when - tick;
-      if (!fresh && use.core != uint16_t(c.index) && apart * 64.0 < model::kSameTime) out.shared_lines += 1;
+      // Two reads or two writes meet; a read after a write is a hand-over.
+      if (!fresh && use.core != uint16_t(c.index) && use.wrote == s.write && apart * 64.0 < model::kSameTime) {
+        out.shared_lines += 1;
+      }
       if (!resident && !scratch) ++launch.l2_fills;
       if (s.write) {
         if (!use.written) {
@@ -73,6 +76,7 @@ GmTouch TouchLines(Core& c, const Span& s, double now) {
       use.fills = std::max(launch.l2_fills, 1u);
       use.when = tick;
       use.core = uint16_t(c.index);
+      use.wrote = s.write;
     }
   }
   n.shared_lines += uint64_t(out.shared_lines);

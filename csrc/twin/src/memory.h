@@ -72,6 +72,7 @@ struct LineUse {
   uint32_t fills = 0;  // Launch::l2_fills at the last use; 0 = never used
   uint32_t when = 0;   // of the last use, in units of 64 cycles
   uint16_t core = 0;   // of the last use
+  bool wrote = false;  // the last use was a write
   bool written = false;
 };
 
