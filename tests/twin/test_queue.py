@@ -139,3 +139,14 @@ def test_pending_events_at_the_end(run_mode):
     run = lambda by_hand: native.launch("queue_end", [x], [by_hand], [512], run_mode=run_mode)
     assert run(0)["diagnostics"] == []
     assert PLACES.found(run(1)) == {("flag-left-set", "by_hand", "")}
+
+
+@pytest.mark.parametrize("case, found", [
+    (0, set()),
+    (1, {("event-id", "enque", "raised_by_hand")}),
+    (2, {("double-set", "raised_over_queue", "enque")}),
+    (3, {("double-set", "fetched_again", "fetched")}),
+    (4, set()),
+])
+def test_flags_of_the_kernel_beside_those_of_its_queues(case, found):
+    assert PLACES.found(native.launch("queue_clash", [X], [case])) == found

@@ -90,11 +90,17 @@ Buffer* BufferOf(QueueImpl& q, const TensorRef& t, const char* api, Loc loc) {
 AscendC::HardEvent FullEvent(const QueueImpl& q) { return EventBetween(q.producer, q.consumer); }
 AscendC::HardEvent FreeEvent(const QueueImpl& q) { return EventBetween(q.consumer, q.producer); }
 
+// The pool knows the ids it gave out, not the flags that a kernel raises by hand.
 int TakeEvent(Core& c, AscendC::HardEvent event, Loc loc) {
   uint8_t& used = c.state->event_used[int(event)];
   for (int id = 0; id < kEventIds; ++id) {
+    const Flag& f = c.state->flag[int(event)][id];
     if (used >> id & 1) continue;
-    if (c.state->flag[int(event)][id].set) continue;  // raised by hand: a hard-coded id
+    if (f.set) {
+      Report(Rule::kEventId, Format("the pool gives out id %d of %s while the kernel has that flag raised by itself: take "
+             "the id from AllocEventID", id, Name(event)), loc, f.set_loc);
+      continue;
+    }
     used = uint8_t(used | 1u << id);
     c.state->event_loc[int(event)][id] = loc;
     return id;
@@ -290,7 +296,7 @@ int FetchEvent(AscendC::HardEvent event, Loc loc) {
   Core& c = Cur();
   Step(loc);
   for (int id = 0; id < kEventIds; ++id) {
-    if (!(c.state->event_used[int(event)] >> id & 1) && !c.state->flag[int(event)][id].set) return id;
+    if (!(c.state->event_used[int(event)] >> id & 1)) return id;  // not reserved: the next fetch may return it again
   }
   Fatal(Rule::kEventId, Format("FetchEventID(%s): all 8 ids are in use", Name(event)), loc);
 }

@@ -238,3 +238,41 @@ TEST_KERNEL(queue_end) {
   }
   if (P[0] == 1) SetFlag<HardEvent::V_MTE2>(pipe.FetchEventID<HardEvent::V_MTE2>());  // @by_hand
 }
+
+// Flags of the kernel beside those of its queues. p: 1 raised while the queue takes an id, 2 after it took one,
+// 3 two fetched ids at once, 4 two allocated ids at once
+TEST_KERNEL(queue_clash) {
+  TPipe pipe;
+  TQue<TPosition::VECIN, 1> in;
+  pipe.InitBuffer(in, 1, kRow * 4);
+  LocalTensor<float> a = in.AllocTensor<float>();
+  DataCopy(a, Global<float>(io[0]), kRow);
+  if (P[0] == 1) SetFlag<HardEvent::MTE2_V>(0);  // @raised_by_hand
+  in.EnQue(a);                                   // @enque
+  if (P[0] == 1) WaitFlag<HardEvent::MTE2_V>(0);
+  if (P[0] == 2) SetFlag<HardEvent::MTE2_V>(0);  // @raised_over_queue
+  if (P[0] == 0) {                               // an immediate pair
+    const TEventID id = pipe.FetchEventID<HardEvent::MTE2_V>();
+    SetFlag<HardEvent::MTE2_V>(id);
+    WaitFlag<HardEvent::MTE2_V>(id);
+  }
+  if (P[0] == 3) {
+    const TEventID first = pipe.FetchEventID<HardEvent::V_MTE3>();
+    SetFlag<HardEvent::V_MTE3>(first);  // @fetched
+    const TEventID second = pipe.FetchEventID<HardEvent::V_MTE3>();
+    SetFlag<HardEvent::V_MTE3>(second);  // @fetched_again
+    WaitFlag<HardEvent::V_MTE3>(first);
+  }
+  if (P[0] == 4) {
+    const TEventID first = pipe.AllocEventID<HardEvent::V_MTE3>(), second = pipe.AllocEventID<HardEvent::V_MTE3>();
+    SetFlag<HardEvent::V_MTE3>(first);
+    SetFlag<HardEvent::V_MTE3>(second);
+    WaitFlag<HardEvent::V_MTE3>(first);
+    WaitFlag<HardEvent::V_MTE3>(second);
+    pipe.ReleaseEventID<HardEvent::V_MTE3>(first);
+    pipe.ReleaseEventID<HardEvent::V_MTE3>(second);
+  }
+  a = in.DeQue<float>();
+  Adds(a, a, 1.0f, kRow);
+  in.FreeTensor(a);
+}
