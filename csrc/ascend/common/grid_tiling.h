@@ -18,8 +18,10 @@ constexpr uint64_t kMmadStart = 15;  // cycles before a product of two tiles in 
 constexpr uint64_t Ceil(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 constexpr uint64_t Up(uint64_t a, uint64_t b) { return Ceil(a, b) * b; }
 
-// Rows of half a kilobyte come in at 91 % of the full rate, rows of half that at 78 %.
-constexpr uint64_t RowShare(uint32_t elems) { return elems < 256 ? 78 : 91; }
+// Per cent of the full rate for rows of so many elements: 91 from half a kilobyte on, 78 for half of that and less.
+constexpr uint64_t RowShare(uint64_t elems) {
+  return elems >= 256 ? 91 : elems <= 128 ? 78 : 78 + 13 * (elems - 128) / 128;
+}
 
 // The largest run of `total` dealt in whole `unit`s to `parts`.
 constexpr uint64_t LargestRun(uint64_t total, uint64_t unit, uint64_t parts) {
@@ -49,7 +51,7 @@ constexpr Stages kStages[] = {{2 * kPanelDepth, 2}, {kPanelDepth, 4}, {kPanelDep
 
 // Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes takes
 // and some of the fetching, which is what makes the others wait when it comes late.
-inline uint64_t Cycles(const ProductGrid& g) {
+inline uint64_t Cycles(const ProductGrid& g, bool over_rows) {
   const uint64_t rows = LargestRun(g.rows, 16, g.row_parts), cols = LargestRun(g.cols, 16, g.col_parts);
   const uint64_t depth = LargestRun(g.depth, kPanelDepth, g.depth_parts), chunks = Ceil(depth, kPanelDepth);
   const uint64_t m = BlockRows(rows), blocks = Ceil(rows, m), panels = Ceil(cols, kPanelCols);
@@ -59,7 +61,9 @@ inline uint64_t Cycles(const ProductGrid& g) {
     const uint64_t k = Up(depth, 16);
     const uint64_t cube = chunks * halves * kMmadStart + (m / 16) * (n / 16) * (k / 16);
     const uint64_t load = (halves * m * 2 / kToL0a + n * 2 / kToL0b) * k;
-    const uint64_t fetch = (n + (g.keep_a ? Ceil(m, panels) : m)) * depth * 2 * 100 / (kFromL2 * RowShare(g.panels.depth));
+    const uint64_t left = (g.keep_a ? Ceil(m, panels) : m) * 100 / RowShare(over_rows ? m : g.panels.depth);
+    const uint64_t right = n * 100 / RowShare(over_rows ? n : g.panels.depth);
+    const uint64_t fetch = (left + right) * depth * 2 / kFromL2;
     const uint64_t store = m * n * 4 / kToL2;
     // One half of the columns is stored while the other is computed, unless there is only one.
     cycles += halves == 1 ? std::max({cube + store, load, fetch}) : std::max({cube, load, fetch, store});
@@ -72,9 +76,10 @@ inline uint64_t Cycles(const ProductGrid& g) {
 
 }  // namespace grid
 
-// The fastest grid for C[rows, cols] summed over depth. `split_depth`: C may come out in summands, which costs as much as
-// writing and reading all but the first of them.
-inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth, bool split_depth,
+// The fastest grid for C[rows, cols] summed over depth. `over_rows`: the sum runs over the rows of both operands as they are
+// stored (dw = dy^T x). Then C may come out in summands, which costs as much as writing and reading all but the first of
+// them, and what a stage reads of a row is as long as the tile, not as the stage is deep.
+inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth, bool over_rows,
                                    const Platform& platform) {
   const uint32_t cores = uint32_t(platform.aic);
   ProductGrid best{};
@@ -82,7 +87,7 @@ inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth,
   const auto most = [cores](uint64_t units) { return uint32_t(std::min<uint64_t>(units, cores)); };
   for (uint32_t r = 1; r <= most(grid::Ceil(rows, 16)); ++r) {
     for (uint32_t c = 1; c <= std::min(most(grid::Ceil(cols, 16)), cores / r); ++c) {
-      const uint32_t deepest = split_depth ? std::min(most(grid::Ceil(depth, kPanelDepth)), cores / (r * c)) : 1;
+      const uint32_t deepest = over_rows ? std::min(most(grid::Ceil(depth, kPanelDepth)), cores / (r * c)) : 1;
       for (uint32_t d = 1; d <= deepest; ++d) {
         ProductGrid g{rows, cols, depth, r, c, d, 0, {}};
         const uint64_t a_rows = grid::BlockRows(grid::LargestRun(rows, 16, r));
@@ -91,7 +96,7 @@ inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth,
         for (const grid::Stages stages : grid::kStages) {
           for (const bool keep_a : {true, false}) {
             if (!grid::DivideL1(g, a_rows, run, stages.depth, stages.slots, keep_a, platform)) continue;
-            const uint64_t cycles = grid::Cycles(g) + summands;
+            const uint64_t cycles = grid::Cycles(g, over_rows) + summands;
             if (cycles < best_cycles) best = g, best_cycles = cycles;
           }
         }

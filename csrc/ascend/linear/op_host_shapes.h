@@ -8,21 +8,19 @@
 
 namespace vit {
 
-struct LinearShape {
-  int64_t rows, in, out;
-};
-
 inline ge::graphStatus RefuseLinear(const char* what) {
   std::fprintf(stderr, "linear: %s\n", what);
   return ge::GRAPH_FAILED;
 }
 
-// Null for an absent optional tensor: one that was not given, or one without elements.
-inline const gert::Shape* OptionalShape(gert::TilingContext* context, size_t input) {
+// Null for an absent optional tensor: one that was not given, one without elements, or, from a framework that knows
+// neither, one of the shape (1), which no operand of a layer with more than one output has.
+inline const gert::Shape* OptionalShape(gert::TilingContext* context, size_t input, int64_t out) {
   const gert::StorageShape* shape = context->GetOptionalInputShape(input);
   if (shape == nullptr) return nullptr;
   const gert::Shape& dims = shape->GetOriginShape();
-  return dims.GetDimNum() == 1 && dims.GetDim(0) == 0 ? nullptr : &dims;
+  const bool absent = dims.GetDimNum() == 1 && (dims.GetDim(0) == 0 || (dims.GetDim(0) == 1 && out != 1));
+  return absent ? nullptr : &dims;
 }
 
 // x (..., in) and w (out, in); false after saying what is wrong.
@@ -34,7 +32,7 @@ inline bool ReadLinearShape(gert::TilingContext* context, size_t x_input, size_t
     return false;
   }
   *shape = {Rows(x), Width(x), w.GetDim(0)};
-  const std::string refusal = CheckLinear(shape->rows, shape->in, shape->out);
+  const std::string refusal = CheckLinear(*shape);
   if (!refusal.empty()) std::fprintf(stderr, "%s\n", refusal.c_str());
   return refusal.empty();
 }
@@ -42,7 +40,7 @@ inline bool ReadLinearShape(gert::TilingContext* context, size_t x_input, size_t
 // An optional vector over the columns of y: sets its bits of the epilogue; false after saying what is wrong.
 inline bool ReadVector(gert::TilingContext* context, size_t input, const char* name, int64_t out, uint32_t present,
                        uint32_t is_float, uint32_t* epilogue) {
-  const gert::Shape* shape = OptionalShape(context, input);
+  const gert::Shape* shape = OptionalShape(context, input, out);
   if (shape == nullptr) return true;
   if (shape->GetDimNum() != 1 || shape->GetDim(0) != out) {
     std::fprintf(stderr, "linear: %s must have the shape (out)\n", name);

@@ -11,24 +11,28 @@ namespace vit {
 // The cube's loads take rows up to 65535 elements apart.
 constexpr int64_t kMaxLinearWidth = 65535, kMaxLinearRows = int64_t(1) << 24;
 
-// Empty when the shape is supported; otherwise what is wrong with which argument. x (rows, in), w (out, in).
-inline std::string CheckLinear(int64_t rows, int64_t in, int64_t out) {
+// Of x (..., in) with its leading dimensions flattened, and w (out, in).
+struct LinearShape {
+  int64_t rows, in, out;
+};
+
+// Empty when the shape is supported; otherwise what is wrong with which argument.
+inline std::string CheckLinear(const LinearShape& shape) {
   const auto check = [](const char* what, int64_t value, int64_t most) -> std::string {
     if (value >= 1 && value <= most) return "";
     return "linear: " + std::string(what) + " is " + std::to_string(value) + ", expected 1 to " + std::to_string(most);
   };
-  for (const std::string& refusal : {check("rows (product of the leading dimensions of x)", rows, kMaxLinearRows),
-                                     check("in (last dimension of x)", in, kMaxLinearWidth),
-                                     check("out (first dimension of w)", out, kMaxLinearWidth)}) {
+  for (const std::string& refusal : {check("rows (product of the leading dimensions of x)", shape.rows, kMaxLinearRows),
+                                     check("in (last dimension of x)", shape.in, kMaxLinearWidth),
+                                     check("out (first dimension of w)", shape.out, kMaxLinearWidth)}) {
     if (!refusal.empty()) return refusal;
   }
   return "";
 }
 
-// The arguments must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
-inline LinearTiling MakeLinearTiling(uint32_t rows, uint32_t in, uint32_t out, uint32_t epilogue,
-                                     const Platform& platform) {
-  return {MakeProductGrid(rows, out, in, false, platform), epilogue};
+// The shape must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
+inline LinearTiling MakeLinearTiling(const LinearShape& shape, uint32_t epilogue, const Platform& platform) {
+  return {MakeProductGrid(uint32_t(shape.rows), uint32_t(shape.out), uint32_t(shape.in), false, platform), epilogue};
 }
 
 inline uint64_t LinearWorkspace(const LinearTiling& t) {

@@ -17,12 +17,11 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   y.back() = shape.out;
   uint32_t epilogue = vit::VectorBits(b, "b", shape.out, x.dtype, vit::kLinearBias, vit::kLinearBiasFloat) |
                       vit::VectorBits(scale, "scale", shape.out, x.dtype, vit::kLinearScale, vit::kLinearScaleFloat);
-  if (vit::IsPresent(residual)) {
+  if (vit::IsPresent(residual, shape.out)) {
     vit::ExpectTensor(residual, "residual", x.dtype, y, "(..., out), the shape of y");
     epilogue |= vit::kLinearResidual;
   }
-  const vit::LinearTiling tiling =
-      vit::MakeLinearTiling(uint32_t(shape.rows), uint32_t(shape.in), uint32_t(shape.out), epilogue, platform);
+  const vit::LinearTiling tiling = vit::MakeLinearTiling(shape, epilogue, platform);
   twin::Plan plan;
   plan.outputs = {{x.dtype, y}};
   plan.blocks = tiling.grid.Cores();

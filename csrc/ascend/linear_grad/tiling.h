@@ -6,10 +6,10 @@
 
 namespace vit {
 
-// The arguments must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
-inline LinearGradTiling MakeLinearGradTiling(uint32_t rows, uint32_t in, uint32_t out, uint32_t epilogue,
-                                             const Platform& platform) {
+// The shape must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
+inline LinearGradTiling MakeLinearGradTiling(const LinearShape& shape, uint32_t epilogue, const Platform& platform) {
   LinearGradTiling t{};
+  const uint32_t rows = uint32_t(shape.rows), in = uint32_t(shape.in), out = uint32_t(shape.out);
   t.weight = MakeProductGrid(out, in, rows, true, platform);
   t.input = MakeProductGrid(rows, in, out, false, platform);
   t.epilogue = epilogue;

@@ -17,8 +17,7 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   vit::ExpectTensor(dy, "dy", x.dtype, y, "(..., out), the shape of y");
   const uint32_t epilogue = vit::VectorBits(b, "b", shape.out, x.dtype, vit::kLinearBias, vit::kLinearBiasFloat) |
                             vit::VectorBits(scale, "scale", shape.out, x.dtype, vit::kLinearScale, vit::kLinearScaleFloat);
-  const vit::LinearGradTiling tiling =
-      vit::MakeLinearGradTiling(uint32_t(shape.rows), uint32_t(shape.in), uint32_t(shape.out), epilogue, platform);
+  const vit::LinearGradTiling tiling = vit::MakeLinearGradTiling(shape, epilogue, platform);
   twin::Plan plan;
   plan.outputs = {{x.dtype, x.shape},
                   {"float32", w.shape},

@@ -28,15 +28,13 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
                     vit::ReadVector(context, kScale, "scale", shape.out, vit::kLinearScale, vit::kLinearScaleFloat,
                                     &epilogue);
   if (!fits) return ge::GRAPH_FAILED;
-  if (const gert::Shape* residual = vit::OptionalShape(context, kResidual)) {
+  if (const gert::Shape* residual = vit::OptionalShape(context, kResidual, shape.out)) {
     if (vit::Rows(*residual) != shape.rows || vit::Width(*residual) != shape.out) {
       return vit::RefuseLinear("residual must have the shape (..., out), the shape of y");
     }
     epilogue |= vit::kLinearResidual;
   }
-  const vit::LinearTiling tiling =
-      vit::MakeLinearTiling(static_cast<uint32_t>(shape.rows), static_cast<uint32_t>(shape.in),
-                            static_cast<uint32_t>(shape.out), epilogue, vit::GetPlatform(context));
+  const vit::LinearTiling tiling = vit::MakeLinearTiling(shape, epilogue, vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.grid.Cores(), vit::LinearKey(bf16), vit::LinearWorkspace(tiling));
 }

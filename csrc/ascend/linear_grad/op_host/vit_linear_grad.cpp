@@ -14,7 +14,7 @@ ge::graphStatus InferShape(gert::InferShapeContext* context) {
   const int64_t out = vit::IsUnknownRank(w) ? vit::kUnknownDim : w.GetDim(0);
   vit::SetShape(context->GetOutputShape(kDb), {out});
   const gert::Shape* scale = context->GetOptionalInputShape(kScale);
-  const bool scaled = scale != nullptr && !(scale->GetDimNum() == 1 && scale->GetDim(0) == 0);
+  const bool scaled = scale != nullptr && scale->GetDimNum() == 1 && scale->GetDim(0) == out;
   vit::SetShape(context->GetOutputShape(kDscale), {scaled ? out : 1});
   return ge::GRAPH_SUCCESS;
 }
@@ -37,8 +37,7 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
                                     &epilogue);
   if (!fits) return ge::GRAPH_FAILED;
   const vit::LinearGradTiling tiling =
-      vit::MakeLinearGradTiling(static_cast<uint32_t>(shape.rows), static_cast<uint32_t>(shape.in),
-                                static_cast<uint32_t>(shape.out), epilogue, vit::GetPlatform(context));
+      vit::MakeLinearGradTiling(shape, epilogue, vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.cores, vit::LinearKey(bf16), vit::LinearGradWorkspace(tiling));
 }
