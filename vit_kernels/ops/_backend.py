@@ -70,12 +70,12 @@ def notice(op: str, reason: str) -> None:
 
 
 def _load_ascend() -> None:
-    from vit_kernels.ops import _npu
+    from vit_kernels.ops import _ascend
 
-    _npu.require_package()
+    _ascend.require_package()
 
 
 def _load_twin() -> None:
-    from vit_kernels.ops import _npu
+    from vit_kernels.ops import _ascend
 
-    _npu.require_twin()
+    _ascend.require_twin()

@@ -1,139 +1,20 @@
-"""The Ascend C kernels as MindSpore operators: on an NPU through their aclnn interface, on a CPU through the twin.
+"""The operators on Ascend C kernels, for the ascend and twin backends: shapes, gradients, and what is saved for them.
 
-Both are `ops.Custom(func_type="aot")` and share shape rules and gradients. They differ in how attributes travel: an
-aclnn interface takes them as trailing Python numbers, the twin as one tensor of text that also names the kernel.
-
-The kernels compute in float16 or bfloat16 (layer norms in any type). float32 activations are rounded to float16 at an
-operator's door and its results widened again; sums, statistics and weight gradients are float32 throughout.
-
-Nothing here was ever run on an NPU: that half is checked against a stand-in toolkit.
+One cell per operator, with the calling form of its public counterpart, which checks the arguments.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-import os
-from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import mindspore as ms
-import numpy as np
 from mindspore import Tensor, nn, ops
-from mindspore.ops import CustomRegOp, DataType
 
-from vit_kernels._version import __version__
-from vit_kernels.ops._kernels import KERNELS
-from vit_kernels.ops._library import NativeLibraryError
-
-_VENDOR = Path(__file__).resolve().parent.parent / "vendors" / "vit_kernels"
-STRICT = "VIT_KERNELS_TWIN_STRICT"  # 0: the twin computes without checking, several times faster
-
-
-# ---- are the kernels there?
-
-def require_package() -> None:
-    """Check that the op package is installed with this package and fits it.
-
-    Raises:
-        NativeLibraryError: it is missing, of another version, or not on ASCEND_CUSTOM_OPP_PATH.
-    """
-    described = _VENDOR / "vit_kernels.json"
-    rebuild = "install vit_kernels on this machine with VIT_KERNELS_ASCEND=ON and CANN's set_env.sh sourced"
-    if not described.exists():
-        raise NativeLibraryError(f"the Ascend C op package is not part of this installation (no {described.name} in "
-                                 f"vendors/{_VENDOR.name}): {rebuild}")
-    try:
-        version = json.loads(described.read_text(encoding="utf-8"))["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise NativeLibraryError(f"vendors/{_VENDOR.name}/{described.name} cannot be read ({error}): {rebuild}") from error
-    if version != __version__:
-        raise NativeLibraryError(f"the Ascend C op package is of version {version}, the Python package is {__version__}: "
-                                 f"{rebuild}")
-    if str(_VENDOR) not in os.environ.get("ASCEND_CUSTOM_OPP_PATH", "").split(":"):
-        raise NativeLibraryError("ASCEND_CUSTOM_OPP_PATH no longer names the Ascend C op package: it is set when "
-                                 "vit_kernels is imported and must be left alone")
-
-
-@functools.lru_cache(maxsize=None)
-def require_twin() -> str:
-    """The library that holds the twin, as `ops.Custom` wants it.
-
-    Raises:
-        NativeLibraryError: it is not built.
-    """
-    try:
-        from vit_kernels import _native
-    except ImportError as error:
-        raise NativeLibraryError(f"the twin is not built: {error}. Reinstall the package (`pip install .` in the "
-                                 "checkout) to build it") from error
-    return f"{_native.__file__}:VitTwin"
-
-
-# ---- one operator
-
-class _Operator:
-    """How to make and call the primitive of one kernel.
-
-    Attributes:
-        extra: what follows the tensors in a call.
-    """
-
-    def __init__(self, backend: str, name: str, **attrs: Any):
-        self.kernel, self.backend = KERNELS[name], backend
-        if [key for key, _ in self.kernel.attrs] != list(attrs):
-            raise TypeError(f"{name} takes the attributes {self.kernel.attrs}, got {attrs}")
-        if backend == "ascend":
-            self.extra = tuple(attrs.values())
-        else:
-            text = ";".join([name, *(f"{key}={float(value)!r}" for key, value in attrs.items()),
-                             f"strict={os.environ.get(STRICT, '1')}"])
-            self.extra = (Tensor(np.frombuffer(text.encode(), np.uint8)),)
-
-    def primitive(self, shapes: Callable, dtypes: Callable, bprop: Callable | None = None) -> ops.Custom:
-        """The primitive. `shapes` and `dtypes` take those of the tensors and return the outputs'."""
-        count = len(self.kernel.inputs)
-
-        def infer_shapes(*args):
-            return shapes(*args[:count])
-
-        def infer_dtypes(*args):
-            return dtypes(*args[:count])
-
-        if self.backend == "twin":
-            return ops.Custom(require_twin(), infer_shapes, infer_dtypes, func_type="aot", bprop=bprop)
-        return ops.Custom(f"aclnn{self.kernel.type}", infer_shapes, infer_dtypes, func_type="aot", bprop=bprop,
-                          reg_info=self._reg_info())
-
-    def _reg_info(self) -> dict:
-        info = CustomRegOp(self.kernel.type)
-        for index, name in enumerate(self.kernel.inputs):
-            info = info.input(index, name)
-        for index, name in enumerate(self.kernel.outputs):
-            info = info.output(index, name)
-        for name, kind in self.kernel.attrs:
-            info = info.attr(name, "required", kind)
-        width = len(self.kernel.inputs) + len(self.kernel.outputs)
-        return info.dtype_format(*[DataType.None_None] * width).target("Ascend").get_op_info()
-
-
-def _half(x: Tensor) -> Tensor:
-    """x as a type that the cube multiplies."""
-    return ops.cast(x, ms.float16) if x.dtype == ms.float32 else x
-
-
-@ops.constexpr
-def _notice_half(op: str, dtype: ms.Type) -> None:
-    if dtype == ms.float32:
-        _log_half(op)
-
-
-@functools.lru_cache(maxsize=None)
-def _log_half(op: str) -> None:
-    import logging
-
-    logging.getLogger("vit_kernels").warning(
-        "vit_kernels: %s: float32 activations are computed in float16, as the cube does not multiply float32", op)
+from vit_kernels.ops import _checks
+from vit_kernels.ops._ascend import Operator, half, notice_half
+from vit_kernels.ops.gelu_mlp import _check_mlp
+from vit_kernels.ops.layer_norm import _check_norm, _rows
+from vit_kernels.ops.linear import _check_linear
 
 
 def _no_gradient(attribute: Any) -> Any:
@@ -146,9 +27,9 @@ class _Attention(nn.Cell):
 
     def __init__(self, backend: str, scale: float):
         super().__init__()
-        forward = _Operator(backend, "vit_attention", scale=scale)
+        forward = Operator(backend, "vit_attention", scale=scale)
         # Atomic sums of dQ would depend on the order in which cores finish; training should repeat itself.
-        backward = _Operator(backend, "vit_attention_grad", scale=scale, deterministic=True)
+        backward = Operator(backend, "vit_attention_grad", scale=scale, deterministic=True)
         grad, extra = backward.primitive(lambda dout, qkv, *_: qkv, lambda dout, qkv, *_: qkv), backward.extra
 
         def shapes(qkv):
@@ -162,11 +43,184 @@ class _Attention(nn.Cell):
         self.extra = forward.extra
 
     def construct(self, qkv: Tensor) -> Tensor:
-        _notice_half("attention", qkv.dtype)
-        out, _, _ = self.forward(_half(qkv), *self.extra)
+        notice_half("attention", qkv.dtype)
+        out, _, _ = self.forward(half(qkv), *self.extra)
         return ops.cast(out, qkv.dtype)
 
 
 def attention(backend: str, scale: float) -> nn.Cell:
     """See `vit_kernels.ops.attention.AttentionOp`, which checks the arguments."""
     return _Attention(backend, scale)
+
+
+class _LayerNorm(nn.Cell):
+    """x, gamma, beta -> y. Takes float32 as it is."""
+
+    def __init__(self, backend: str, eps: float):
+        super().__init__()
+        forward, backward = Operator(backend, "vit_layer_norm", eps=eps), Operator(backend, "vit_layer_norm_grad")
+        grad, extra = backward.primitive(lambda dy, x, gamma, mean, rstd: (x, gamma, gamma),
+                                         lambda dy, x, gamma, mean, rstd: (x, ms.float32, ms.float32)), backward.extra
+
+        def bprop(x, gamma, beta, attribute, out, dout):
+            dx, dgamma, dbeta = grad(dout[0], x, gamma, out[1], out[2], *extra)
+            return dx, dgamma, dbeta, _no_gradient(attribute)
+
+        def shapes(x, gamma, beta):
+            _check_norm("layer_norm", x, gamma, beta)
+            return x, _rows(x), _rows(x)
+
+        self.forward = forward.primitive(shapes, lambda x, gamma, beta: (x, ms.float32, ms.float32), bprop)
+        self.extra = forward.extra
+
+    def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        y, _, _ = self.forward(x, ops.cast(gamma, ms.float32), ops.cast(beta, ms.float32), *self.extra)
+        return y
+
+
+class _AddLayerNorm(nn.Cell):
+    """x, residual, gamma, beta -> sum, y. Takes float32 as it is."""
+
+    def __init__(self, backend: str, eps: float):
+        super().__init__()
+        forward = Operator(backend, "vit_add_layer_norm", eps=eps)
+        backward = Operator(backend, "vit_add_layer_norm_grad")
+        grad, extra = backward.primitive(lambda dsum, dy, total, gamma, mean, rstd: (total, gamma, gamma),
+                                         lambda dsum, dy, total, gamma, mean, rstd: (total, ms.float32, ms.float32)), \
+            backward.extra
+
+        def bprop(x, residual, gamma, beta, attribute, out, dout):
+            dx, dgamma, dbeta = grad(dout[0], dout[1], out[0], gamma, out[2], out[3], *extra)
+            return dx, dx, dgamma, dbeta, _no_gradient(attribute)
+
+        def shapes(x, residual, gamma, beta):
+            _check_norm("add_layer_norm", x, gamma, beta)
+            _checks.require_shape("add_layer_norm", "residual", residual, x, "the shape of x")
+            return x, x, _rows(x), _rows(x)
+
+        self.forward = forward.primitive(shapes, lambda x, residual, gamma, beta: (x, x, ms.float32, ms.float32), bprop)
+        self.extra = forward.extra
+
+    def construct(self, x: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+        total, y, _, _ = self.forward(x, ops.cast(residual, x.dtype), ops.cast(gamma, ms.float32),
+                                      ops.cast(beta, ms.float32), *self.extra)
+        return total, y
+
+
+class _GeluMlp(nn.Cell):
+    """x, w1, b1, w2, b2 -> y; saves the pre-activation in training mode and recomputes it otherwise."""
+
+    def __init__(self, backend: str, approximate: str):
+        super().__init__()
+        form = 1 if approximate == "tanh" else 0
+        training = Operator(backend, "vit_gelu_mlp", approximate=form, save=True)
+        inference = Operator(backend, "vit_gelu_mlp", approximate=form, save=False)
+        backward = Operator(backend, "vit_gelu_mlp_grad", approximate=form)
+        extra = backward.extra
+        grad = backward.primitive(lambda dy, x, h, w1, w2: (x, w1, [w1[0]], w2, [w2[0]]),
+                                  lambda dy, x, h, w1, w2: (x, ms.float32, ms.float32, ms.float32, ms.float32))
+
+        def shapes(x, w1, b1, w2, b2):
+            _check_mlp(x, w1, b1, w2, b2)
+            return x[:-1] + w2[:1], x[:-1] + w1[:1]
+
+        def shapes_without_h(x, w1, b1, w2, b2):
+            _check_mlp(x, w1, b1, w2, b2)
+            return x[:-1] + w2[:1], [1]
+
+        def dtypes(x, w1, b1, w2, b2):
+            return x, x
+
+        if len(training.extra) == 1:
+            def bprop(x, w1, b1, w2, b2, call, out, dout):
+                return grad(dout[0], x, out[1], w1, w2, *extra) + (_no_gradient(call),)
+
+            def bprop_recompute(x, w1, b1, w2, b2, call, out, dout):
+                _, h = saving(x, w1, b1, w2, b2, *saving_extra)
+                return grad(dout[0], x, h, w1, w2, *extra) + (_no_gradient(call),)
+        else:
+            def bprop(x, w1, b1, w2, b2, form, save, out, dout):
+                return grad(dout[0], x, out[1], w1, w2, *extra) + (form, save)
+
+            def bprop_recompute(x, w1, b1, w2, b2, form, save, out, dout):
+                _, h = saving(x, w1, b1, w2, b2, *saving_extra)
+                return grad(dout[0], x, h, w1, w2, *extra) + (form, save)
+
+        saving, saving_extra = training.primitive(shapes, dtypes, bprop), training.extra
+        self.saving, self.saving_extra = saving, saving_extra
+        self.inference = inference.primitive(shapes_without_h, dtypes, bprop_recompute)
+        self.inference_extra = inference.extra
+
+    def construct(self, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+        notice_half("gelu_mlp", x.dtype)
+        narrow = half(x)
+        args = (narrow, ops.cast(w1, narrow.dtype), ops.cast(b1, ms.float32), ops.cast(w2, narrow.dtype), ops.cast(b2, ms.float32))
+        if self.training:
+            y, _ = self.saving(*args, *self.saving_extra)
+        else:
+            y, _ = self.inference(*args, *self.inference_extra)
+        return ops.cast(y, x.dtype)
+
+
+class _Linear(nn.Cell):
+    """x, w, b [, residual] [, scale] -> y. An operand that is not given travels as a tensor of one element."""
+
+    def __init__(self, backend: str):
+        super().__init__()
+        forward, backward = Operator(backend, "vit_linear"), Operator(backend, "vit_linear_grad")
+        extra = backward.extra
+        grad = backward.primitive(lambda dy, x, w, b, scale: (x, w, b, scale),
+                                  lambda dy, x, w, b, scale: (x, ms.float32, ms.float32, ms.float32))
+
+        def shapes(x, w, b, residual, scale):
+            return _check_linear(x, w, b, None if residual == [1] and w[0] > 1 else residual,
+                                 None if scale == [1] and w[0] > 1 else scale)
+
+        def gradients(x, w, b, residual, scale, dout):
+            dx, dw, db, dscale = grad(dout, x, w, b, scale, *extra)
+            if residual.shape == dout.shape:
+                return dx, dw, db, dout, dscale
+            return dx, dw, db, ops.zeros_like(residual), dscale
+
+        if forward.extra:
+            def bprop(x, w, b, residual, scale, call, out, dout):
+                return gradients(x, w, b, residual, scale, dout) + (_no_gradient(call),)
+        else:
+            def bprop(x, w, b, residual, scale, out, dout):
+                return gradients(x, w, b, residual, scale, dout)
+
+        self.forward = forward.primitive(shapes, lambda x, w, b, residual, scale: x, bprop)
+        self.extra = forward.extra
+        self.absent = Tensor([0], ms.float32)
+
+    def construct(self, x: Tensor, w: Tensor, b: Tensor, residual: Tensor | None = None,
+                  scale: Tensor | None = None) -> Tensor:
+        notice_half("linear", x.dtype)
+        narrow = half(x)
+        if w.shape[0] == 1:  # a tensor of one element could be an operand: spell the absent ones out
+            residual = ops.zeros(x.shape[:-1] + (1,), narrow.dtype) if residual is None else residual
+            scale = ops.ones((1,), ms.float32) if scale is None else scale
+        residual = ops.cast(self.absent if residual is None else residual, narrow.dtype)
+        scale = ops.cast(self.absent if scale is None else scale, ms.float32)
+        y = self.forward(narrow, ops.cast(w, narrow.dtype), ops.cast(b, ms.float32), residual, scale, *self.extra)
+        return ops.cast(y, x.dtype)
+
+
+def layer_norm(backend: str, eps: float) -> nn.Cell:
+    """See `vit_kernels.ops.layer_norm.LayerNormOp`."""
+    return _LayerNorm(backend, eps)
+
+
+def add_layer_norm(backend: str, eps: float) -> nn.Cell:
+    """See `vit_kernels.ops.layer_norm.AddLayerNormOp`."""
+    return _AddLayerNorm(backend, eps)
+
+
+def gelu_mlp(backend: str, approximate: str) -> nn.Cell:
+    """See `vit_kernels.ops.gelu_mlp.GeluMlpOp`."""
+    return _GeluMlp(backend, approximate)
+
+
+def linear(backend: str) -> nn.Cell:
+    """See `vit_kernels.ops.linear.LinearOp`."""
+    return _Linear(backend)

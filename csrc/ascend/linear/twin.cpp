@@ -11,7 +11,8 @@ using twin::TensorArg;
 
 twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::string, double>&,
                     const Platform& platform) {
-  const TensorArg &x = inputs.at(0), &w = inputs.at(1), &b = inputs.at(2), &residual = inputs.at(3), &scale = inputs.at(4);
+  const TensorArg &x = inputs.at(0), &w = inputs.at(1), &b = inputs.at(2), &residual = inputs.at(3),
+                  &scale = inputs.at(4);
   const vit::LinearShape shape = vit::ExpectProduct(x, w);
   std::vector<int64_t> y = x.shape;
   y.back() = shape.out;

@@ -15,8 +15,9 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   std::vector<int64_t> y = x.shape;
   y.back() = shape.out;
   vit::ExpectTensor(dy, "dy", x.dtype, y, "(..., out), the shape of y");
-  const uint32_t epilogue = vit::VectorBits(b, "b", shape.out, x.dtype, vit::kLinearBias, vit::kLinearBiasFloat) |
-                            vit::VectorBits(scale, "scale", shape.out, x.dtype, vit::kLinearScale, vit::kLinearScaleFloat);
+  const uint32_t epilogue =
+      vit::VectorBits(b, "b", shape.out, x.dtype, vit::kLinearBias, vit::kLinearBiasFloat) |
+      vit::VectorBits(scale, "scale", shape.out, x.dtype, vit::kLinearScale, vit::kLinearScaleFloat);
   const vit::LinearGradTiling tiling = vit::MakeLinearGradTiling(shape, epilogue, platform);
   twin::Plan plan;
   plan.outputs = {{x.dtype, x.shape},

@@ -24,9 +24,9 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
   vit::LinearShape shape;
   if (!vit::ReadLinearShape(context, kX, kW, &shape)) return ge::GRAPH_FAILED;
   uint32_t epilogue = 0;
-  const bool fits = vit::ReadVector(context, kB, "b", shape.out, vit::kLinearBias, vit::kLinearBiasFloat, &epilogue) &&
-                    vit::ReadVector(context, kScale, "scale", shape.out, vit::kLinearScale, vit::kLinearScaleFloat,
-                                    &epilogue);
+  const bool fits =
+      vit::ReadVector(context, kB, "b", shape.out, vit::kLinearBias, vit::kLinearBiasFloat, &epilogue) &&
+      vit::ReadVector(context, kScale, "scale", shape.out, vit::kLinearScale, vit::kLinearScaleFloat, &epilogue);
   if (!fits) return ge::GRAPH_FAILED;
   if (const gert::Shape* residual = vit::OptionalShape(context, kResidual, shape.out)) {
     if (vit::Rows(*residual) != shape.rows || vit::Width(*residual) != shape.out) {

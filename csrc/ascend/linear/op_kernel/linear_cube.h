@@ -17,7 +17,8 @@ template <typename T>
 class LinearCube {
  public:
   __aicore__ inline LinearCube(GM_ADDR x, GM_ADDR w, GM_ADDR y, GM_ADDR workspace, const LinearTiling& t)
-      : t_(t), tiles_(t.grid, BlockIndex()),
+      : t_(t),
+        tiles_(t.grid, BlockIndex()),
         ring_(workspace + uint64_t(BlockIndex()) * kRingSlots * kRingTileElems * sizeof(float), kRingSlots) {
     x_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(x), uint64_t(t.grid.rows) * t.grid.depth);
     w_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(w), uint64_t(t.grid.cols) * t.grid.depth);

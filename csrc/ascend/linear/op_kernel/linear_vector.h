@@ -18,9 +18,11 @@ class LinearVector {
  public:
   __aicore__ inline LinearVector(TPipe& pipe, GM_ADDR b, GM_ADDR residual, GM_ADDR scale, GM_ADDR y, GM_ADDR workspace,
                                  const LinearTiling& t)
-      : t_(t), tiles_(t.grid, BlockIndex()),
+      : t_(t),
+        tiles_(t.grid, BlockIndex()),
         ring_(workspace + uint64_t(BlockIndex()) * kRingSlots * kRingTileElems * sizeof(float), kRingSlots),
-        bias_(b, t.grid.cols, Has(kLinearBiasFloat)), scale_(scale, t.grid.cols, Has(kLinearScaleFloat)) {
+        bias_(b, t.grid.cols, Has(kLinearBiasFloat)),
+        scale_(scale, t.grid.cols, Has(kLinearScaleFloat)) {
     residual_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(residual), uint64_t(t.grid.rows) * t.grid.cols);
     y_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(y), uint64_t(t.grid.rows) * t.grid.cols);
     // A strip of the tile and behind it, 16 bit, the same of the residual.

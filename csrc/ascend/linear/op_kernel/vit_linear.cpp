@@ -7,12 +7,13 @@
 //
 // For the widths of a ViT the cube bounds the kernel: a half tile of 128 x 128 takes it 512 cycles for every 128 of the
 // depth, the vector cores about 1400 with all there is to fetch and add. What comes on top of the product's own traffic
-// stays in L2 (a ring of 256 KB per core). A product without bias, scale or residual leaves L0C in its final type, and the
-// vector cores sleep. The bias is not added by the cube: its table takes no bfloat16, and the vector cores have the time.
+// stays in L2 (a ring of 256 KB per core). A product without bias, scale or residual leaves L0C in its final type, and
+// the vector cores sleep. The bias is not added by the cube: its table takes no bfloat16, and the vector cores have the
+// time.
 //
-// How rows and columns are dealt over the cores is chosen by grid_tiling.h: 12608 rows and 2304 columns as 8 x 3 runs, of
-// which a core walks its 13 blocks of rows one by one; a block stays in L1 while the columns pass by. For few rows more of
-// the cores divide the columns.
+// How rows and columns are dealt over the cores is chosen by grid_tiling.h: 12608 rows and 2304 columns as 8 x 3 runs,
+// of which a core walks its 13 blocks of rows one by one; a block stays in L1 while the columns pass by. For few rows
+// more of the cores divide the columns.
 #include "kernel_operator.h"
 
 #include "linear_cube.h"

@@ -32,12 +32,11 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
     return vit::RefuseLinear("dy must have the shape (..., out), the shape of y");
   }
   uint32_t epilogue = 0;
-  const bool fits = vit::ReadVector(context, kB, "b", shape.out, vit::kLinearBias, vit::kLinearBiasFloat, &epilogue) &&
-                    vit::ReadVector(context, kScale, "scale", shape.out, vit::kLinearScale, vit::kLinearScaleFloat,
-                                    &epilogue);
+  const bool fits =
+      vit::ReadVector(context, kB, "b", shape.out, vit::kLinearBias, vit::kLinearBiasFloat, &epilogue) &&
+      vit::ReadVector(context, kScale, "scale", shape.out, vit::kLinearScale, vit::kLinearScaleFloat, &epilogue);
   if (!fits) return ge::GRAPH_FAILED;
-  const vit::LinearGradTiling tiling =
-      vit::MakeLinearGradTiling(shape, epilogue, vit::GetPlatform(context));
+  const vit::LinearGradTiling tiling = vit::MakeLinearGradTiling(shape, epilogue, vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.cores, vit::LinearKey(bf16), vit::LinearGradWorkspace(tiling));
 }

@@ -37,7 +37,8 @@ class GradientSums {
     return static_cast<uint32_t>(uint64_t(t_.input.rows) * core / (2 * t_.cores));
   }
 
-  __aicore__ inline void Sum(const LocalTensor<float>& sums, uint32_t begin, uint32_t end, uint32_t col, uint32_t cols) {
+  __aicore__ inline void Sum(const LocalTensor<float>& sums, uint32_t begin, uint32_t end, uint32_t col,
+                             uint32_t cols) {
     const uint32_t out = t_.weight.rows, pitch = RoundUp(cols, kFractal);
     const LocalTensor<float> wide = wide_.Get<float>();
     Duplicate(sums, 0.0f, static_cast<int32_t>(pitch));

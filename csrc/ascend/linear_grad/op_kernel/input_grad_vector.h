@@ -1,5 +1,5 @@
-// Tiles of dx on their way out of the ring, when w had to be scaled: divided by the power of two that scaled_weight.h put
-// in, and narrowed.
+// Tiles of dx on their way out of the ring, when w had to be scaled: divided by the power of two that scaled_weight.h
+// put in, and narrowed.
 #pragma once
 
 #include "linear_grad_memory.h"
@@ -12,7 +12,9 @@ class InputGradVector {
 
  public:
   __aicore__ inline InputGradVector(TPipe& pipe, GM_ADDR dx, GM_ADDR workspace, const LinearGradTiling& t, float factor)
-      : t_(t), factor_(factor), tiles_(t.input, BlockIndex()),
+      : t_(t),
+        factor_(factor),
+        tiles_(t.input, BlockIndex()),
         ring_(LinearGradMemory<T>(workspace, t).Ring(), kRingSlots) {
     dx_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dx), uint64_t(t.input.rows) * t.input.cols);
     pipe.InitBuffer(strips_, 2, kStripElems * sizeof(float));

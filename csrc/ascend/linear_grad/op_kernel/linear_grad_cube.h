@@ -66,7 +66,9 @@ template <typename T>
 class InputGradCube {
  public:
   __aicore__ inline InputGradCube(GM_ADDR dy, GM_ADDR w, GM_ADDR dx, GM_ADDR workspace, const LinearGradTiling& t)
-      : t_(t), scaled_((t.epilogue & kLinearScale) != 0), tiles_(t.input, BlockIndex()),
+      : t_(t),
+        scaled_((t.epilogue & kLinearScale) != 0),
+        tiles_(t.input, BlockIndex()),
         ring_(LinearGradMemory<T>(workspace, t).Ring(), kRingSlots) {
     dy_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dy), uint64_t(t.input.rows) * t.input.depth);
     w_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(w), uint64_t(t.input.depth) * t.input.cols);

@@ -15,8 +15,12 @@ class ParameterGrads {
  public:
   __aicore__ inline ParameterGrads(TPipe& pipe, GM_ADDR w, GM_ADDR b, GM_ADDR scale, GM_ADDR dw, GM_ADDR db,
                                    GM_ADDR dscale, GM_ADDR workspace, const LinearGradTiling& t)
-      : t_(t), workspace_(workspace, t), groups_(t), next_(groups_.begin),
-        bias_(b, t.weight.rows, Has(kLinearBiasFloat)), scale_(scale, t.weight.rows, Has(kLinearScaleFloat)) {
+      : t_(t),
+        workspace_(workspace, t),
+        groups_(t),
+        next_(groups_.begin),
+        bias_(b, t.weight.rows, Has(kLinearBiasFloat)),
+        scale_(scale, t.weight.rows, Has(kLinearScaleFloat)) {
     w_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(w), uint64_t(t.weight.rows) * t.weight.cols);
     dw_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dw), uint64_t(t.weight.rows) * t.weight.cols);
     db_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(db), t.weight.rows);
@@ -37,8 +41,7 @@ class ParameterGrads {
 
   // So much of this core's work that `done` of `total` parts of it are finished.
   __aicore__ inline void Advance(uint32_t done, uint32_t total) {
-    const uint32_t until =
-        groups_.begin + static_cast<uint32_t>(uint64_t(groups_.end - groups_.begin) * done / total);
+    const uint32_t until = groups_.begin + static_cast<uint32_t>(uint64_t(groups_.end - groups_.begin) * done / total);
     for (; next_ < until; ++next_) Group(next_ * kGroupRows);
   }
 
@@ -61,9 +64,10 @@ class ParameterGrads {
   __aicore__ inline void AddUpSums(uint32_t row, uint32_t rows) {
     const uint32_t cores = 2 * t_.cores;
     LocalTensor<float> partial = floats_.AllocTensor<float>();
-    DataCopyPad(partial, workspace_.Sums(0)[row],
-                DataCopyExtParams(cores, rows * sizeof(float), (PaddedCols(t_.weight.rows) - rows) * sizeof(float), 0, 0),
-                DataCopyPadExtParams<float>());
+    DataCopyPad(
+        partial, workspace_.Sums(0)[row],
+        DataCopyExtParams(cores, rows * sizeof(float), (PaddedCols(t_.weight.rows) - rows) * sizeof(float), 0, 0),
+        DataCopyPadExtParams<float>());
     floats_.EnQue(partial);
     partial = floats_.DeQue<float>();
     Duplicate(sums_.Get<float>(), 0.0f, static_cast<int32_t>(kGroupRows));
@@ -117,7 +121,8 @@ class ParameterGrads {
   }
 
   // dots[r][lane] += w[r][c] G[r][c] over the columns c of that lane.
-  __aicore__ inline void AddDots(const LocalTensor<float>& g, uint32_t row, uint32_t rows, uint32_t col, uint32_t cols) {
+  __aicore__ inline void AddDots(const LocalTensor<float>& g, uint32_t row, uint32_t rows, uint32_t col,
+                                 uint32_t cols) {
     const uint32_t in = t_.weight.cols, narrow_pitch = RoundUp(cols, kFractal), pitch = RoundUp(cols, kFloatBlock);
     const LocalTensor<float> wide = wide_.Get<float>(), dots = dots_.Get<float>();
     LocalTensor<T> w = narrow_.template AllocTensor<T>();

@@ -1,6 +1,6 @@
-// scale w on the vector cores, into the workspace, for the cubes to multiply dy with. LayerScale starts at 1e-5 or so and
-// weights are small too: in half their product would have a bit or two left. So scale is taken times a power of two, such
-// that its largest value comes to lie in [0.5, 1), and the tiles of dx are divided by it again in fp32.
+// scale w on the vector cores, into the workspace, for the cubes to multiply dy with. LayerScale starts at 1e-5 or so
+// and weights are small too: in half their product would have a bit or two left. So scale is taken times a power of
+// two, such that its largest value comes to lie in [0.5, 1), and the tiles of dx are divided by it again in fp32.
 #pragma once
 
 #include "common/column_vector.h"
@@ -38,7 +38,8 @@ class ScaledWeight {
 
  public:
   __aicore__ inline ScaledWeight(TPipe& pipe, GM_ADDR w, GM_ADDR scale, GM_ADDR workspace, const LinearGradTiling& t)
-      : t_(t), scaled_(LinearGradMemory<T>(workspace, t).ScaledWeight()),
+      : t_(t),
+        scaled_(LinearGradMemory<T>(workspace, t).ScaledWeight()),
         scale_(scale, t.weight.rows, (t.epilogue & kLinearScaleFloat) != 0) {
     w_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(w), uint64_t(t.weight.rows) * t.weight.cols);
     scale_row_.Init(pipe, kScaleCols);

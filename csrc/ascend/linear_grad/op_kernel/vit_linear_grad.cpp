@@ -2,17 +2,19 @@
 //
 //   dx = dy (scale w)     dw = scale G     db = scale s     dscale_j = w_j . G_j + b_j s_j
 //
-// so two products are enough, y is not needed, and dy is never multiplied by scale. The residual's gradient is dy itself.
+// so two products are enough, y is not needed, and dy is never multiplied by scale. The residual's gradient is dy
+// itself.
 //
 //   cube     G, cut along the rows of x where it has too few tiles for all cores  | dx
-//                                                          \ summands of G (L2)       \ tiles through a ring (with scale)
+//                                                          \ summands of G (L2)       \ tiles through a ring (with
+//                                                          scale)
 //   vector   scale w -> L2 | column sums of dy             | dw, db, dscale, between the tiles of dx
 //            (barrier of the vector cores)     (barrier of the vector cores)
 //
 // The cube never waits for the vector cores of others: it turns to dx while they add up the summands. A weight of
-// 768 x 768 has 18 tiles of 128 x 256 for 24 cores; cut into four sums over a quarter of the rows they are 72, three for
-// each core. Nothing is added atomically: what several cores contribute to is added up in the order of the cores, in fp32,
-// so gradients repeat to the bit. dw, db and dscale are float32: they are what an optimizer accumulates.
+// 768 x 768 has 18 tiles of 128 x 256 for 24 cores; cut into four sums over a quarter of the rows they are 72, three
+// for each core. Nothing is added atomically: what several cores contribute to is added up in the order of the cores,
+// in fp32, so gradients repeat to the bit. dw, db and dscale are float32: they are what an optimizer accumulates.
 #include "kernel_operator.h"
 
 #include "gradient_sums.h"
@@ -59,8 +61,8 @@ __aicore__ inline void LinearGrad(GM_ADDR dy, GM_ADDR x, GM_ADDR w, GM_ADDR b, G
 
 }  // namespace vit
 
-// dy (rows, out); x (rows, in); w (out, in); optional: b (out), needed for dscale only, and scale (out). dx (rows, in) of
-// x's dtype; dw (out, in), db (out) fp32; dscale (out) fp32, or one zero without a scale.
+// dy (rows, out); x (rows, in); w (out, in); optional: b (out), needed for dscale only, and scale (out). dx (rows, in)
+// of x's dtype; dw (out, in), db (out) fp32; dscale (out) fp32, or one zero without a scale.
 extern "C" __global__ __aicore__ void vit_linear_grad(GM_ADDR dy, GM_ADDR x, GM_ADDR w, GM_ADDR b, GM_ADDR scale,
                                                       GM_ADDR dx, GM_ADDR dw, GM_ADDR db, GM_ADDR dscale,
                                                       GM_ADDR workspace, GM_ADDR tiling) {

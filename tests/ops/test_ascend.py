@@ -15,7 +15,7 @@ import pytest
 from mindspore import ops
 
 from vit_kernels._version import __version__
-from vit_kernels.ops import NativeLibraryError, _npu, resolve_backend
+from vit_kernels.ops import NativeLibraryError, _ascend, resolve_backend
 from vit_kernels.ops._kernels import KERNELS
 
 C_TYPES = {"float": "double", "bool": "bool", "int": "int64_t"}
@@ -47,7 +47,7 @@ def npu(tmp_path, monkeypatch):
         "#pragma once\n#include <cstdint>\n#include <cstddef>\nenum aclDataType { ACL_FLOAT };\n")
     monkeypatch.setenv("ASCEND_OPP_PATH", str(toolkit / "opp"))
     monkeypatch.setenv("ASCEND_CUSTOM_OPP_PATH", f"{vendor}:/elsewhere")
-    monkeypatch.setattr(_npu, "_VENDOR", vendor)
+    monkeypatch.setattr(_ascend, "_VENDOR", vendor)
     real = ms.context.get_context
 
     def get_context(key):
@@ -93,7 +93,7 @@ def test_mindspore_builds_a_caller(npu, name):
     """The primitive's own reading of the header: number and types of arguments, attributes as numbers behind them."""
     kernel = KERNELS[name]
     attrs = {key: {"float": 0.5, "bool": True, "int": 1}[kind] for key, kind in kernel.attrs}
-    operator = _npu._Operator("ascend", name, **attrs)
+    operator = _ascend.Operator("ascend", name, **attrs)
     assert operator.extra == tuple(attrs.values())
     primitive = operator.primitive(lambda *s: s[0], lambda *t: t[0])
     assert isinstance(primitive, ops.Custom)
@@ -108,4 +108,4 @@ def test_mindspore_builds_a_caller(npu, name):
 
 def test_attributes_are_checked():
     with pytest.raises(TypeError, match="vit_attention takes the attributes"):
-        _npu._Operator("ascend", "vit_attention", eps=1.0)
+        _ascend.Operator("ascend", "vit_attention", eps=1.0)
