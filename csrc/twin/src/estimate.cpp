@@ -14,16 +14,19 @@ int Sharers(const Core& c) {
   return std::max(sharers, 1);
 }
 
-// Bytes per cycle that one core reads from L2 when all cores of its kind pull at once.
-double L2Share(const Core& c) {
-  const double all = model::kL2AllReadBytes * c.launch->platform.aic;
-  return std::min(model::kL2ReadBytes, all / Sharers(c));
+// Bytes per cycle that one core reads from L2, which all cores share: as many pull at the same time as the launch has
+// kept busy with reading so far (at first: all of this kind).
+double L2Share(const Core& c, double now) {
+  const Launch& launch = *c.launch;
+  constexpr double kBegin = 2000;  // cycles that the first guess counts for
+  const double pulling = (launch.reading_cycles + kBegin * Sharers(c)) / (now + kBegin);
+  return std::min(model::kL2ReadBytes, model::kL2AllReadBytes * launch.platform.aic / std::max(pulling, 1.0));
 }
 
-// The same from HBM, of the achievable rate.
+// The same from HBM, of the achievable rate, when all cores of this kind pull at once.
 double HbmShare(const Core& c) {
   const Platform& p = c.launch->platform;
-  return std::min(L2Share(c), model::kHbmAchievable * p.hbm_tbs * 1e3 / p.clock_ghz / Sharers(c));
+  return std::min(model::kL2ReadBytes, model::kHbmAchievable * p.hbm_tbs * 1e3 / p.clock_ghz / Sharers(c));
 }
 
 // The share of the long-row rate that rows of this length reach (128 B: 0.92, 2 KB: 1).
@@ -105,7 +108,7 @@ double GmCycles(Core& c, const Instr& in, double now) {
       n.gm_read += bytes;
       n.l2_read += uint64_t(t.l2_lines * model::kGmLine);
       n.hbm_read += uint64_t(t.hbm_lines * model::kGmLine);
-      time = t.l2_lines * model::kGmLine / L2Share(c) + t.hbm_lines * model::kGmLine / HbmShare(c);
+      time = t.l2_lines * model::kGmLine / L2Share(c, now) + t.hbm_lines * model::kGmLine / HbmShare(c);
       time /= RowShare(s.stride == s.len ? s.len * s.count : s.len);
       if (s.count > 1 && s.stride % 32) time /= model::kUnalignedPitch;
     }
@@ -157,6 +160,7 @@ void Account(Core& c, const Instr& in) {
   switch (in.pipe) {
     case Pipe::MTE2:
       cycles += gm + model::kMte2Issue;
+      c.launch->reading_cycles += gm;
       latency += gm > 0 ? model::kMte2Latency : 0;
       break;
     case Pipe::MTE3:

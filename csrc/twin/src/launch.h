@@ -167,6 +167,7 @@ struct Launch {
   } barrier[2];                             // [0] vector cores only, [1] everyone
   int declared_type = -1;
   uint32_t l2_fills = 0;                    // lines that have come into L2 so far
+  double reading_cycles = 0;                // spent by all cores on reading global memory
 
   GmRegion* FindRegion(uint64_t addr);
   uint32_t Random(uint32_t n);              // uniform in [0, n)
