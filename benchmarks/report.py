@@ -62,7 +62,7 @@ def plot(lines: list[dict[str, Any]], machine: str, path: str | Path) -> None:
     labels = [f"{line['op']}, {line['direction']}, batch {line['batch']}" for line in shown]
     ratios = [line["times_as_fast_as_stock"] for line in shown]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.3 * max(len(shown), 1)), layout="constrained")
-    bars = axes.barh(labels, ratios, color=["#2a6f97" if line["direction"] == "forward" else "#e07a5f" for line in shown])
+    bars = axes.barh(labels, [ratio - 1 for ratio in ratios], left=1, color=["#2a6f97" if line["direction"] == "forward" else "#e07a5f" for line in shown])
     axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log", base=2)

@@ -61,7 +61,7 @@ def collect(backend: str = "auto") -> dict[str, Any]:
     import mindspore as ms
     import numpy as np
 
-    from vit_kernels.ops import NativeLibraryError, _library, _npu, resolve_backend
+    from vit_kernels.ops import NativeLibraryError, _backend, _library, resolve_backend
 
     versions = {"vit_kernels": __version__, "mindspore": ms.__version__, "numpy": np.__version__,
                 "python": platform.python_version()}
@@ -78,7 +78,7 @@ def collect(backend: str = "auto") -> dict[str, Any]:
         chosen = {"requested": backend, "error": str(error)}
     ascend: dict[str, Any] = {"cann": find_cann(), "npus": find_npus()}
     try:
-        _npu.require_package()
+        _backend._load_ascend()
         ascend["op_package"] = True
     except NativeLibraryError as error:
         ascend.update(op_package=False, op_package_error=str(error))

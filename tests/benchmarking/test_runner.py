@@ -83,7 +83,7 @@ def test_an_engine_that_dies_is_named(processes, monkeypatch):
         return worker._read()
 
     monkeypatch.setattr(runner._Worker, "ask", killing)
-    with pytest.raises(runner.BenchmarkError, match="the process of engine 'torch' ended with exit code -9"):
+    with pytest.raises(runner.BenchmarkError, match="the process of engine 'torch' was killed; is there memory"):
         runner.run(CONFIG, ["torch"], ["inference"], 2, 1, 1, 1)
 
 

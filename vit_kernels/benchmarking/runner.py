@@ -71,8 +71,10 @@ class _Worker:
         if not line:
             self.log.seek(0)
             last = self.log.read().strip().splitlines()[-1:]
-            raise BenchmarkError(f"the process of engine {self.engine!r} ended with exit code {self.process.wait()}"
-                                 f"{': ' + last[0] if last else ''}; --debug shows its output")
+            code = self.process.wait()
+            why = "was killed; is there memory for all engines at once?" if code == -signal.SIGKILL else f"ended with exit code {code}"
+            raise BenchmarkError(f"the process of engine {self.engine!r} {why}{' ' + last[0] if last else ''}; "
+                                 "--debug shows its output, a smaller --batch-size or fewer --peers need less memory")
         answer = json.loads(line)
         if "error" in answer:
             raise BenchmarkError(f"engine {self.engine!r}: {answer['error']}")
