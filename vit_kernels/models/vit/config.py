@@ -117,7 +117,8 @@ class ViTConfig:
         return [field.name for field in dataclasses.fields(cls)]
 
     @classmethod
-    def _canonical(cls, fields: dict[str, Any]) -> dict[str, Any]:
+    def _canonical(cls, fields: dict[str, Any], width: int | None = None) -> dict[str, Any]:
+        # `width` is what intermediate_size refers to when the fields do not say.
         known = set(cls.field_names())
         derived = {"intermediate_size", "use_mean_pooling"}
         values: dict[str, Any] = {}
@@ -136,7 +137,7 @@ class ViTConfig:
         if "use_mean_pooling" in values:
             values["global_pool"] = "avg" if values.pop("use_mean_pooling") else "token"
         if "intermediate_size" in values:
-            values["mlp_ratio"] = values.pop("intermediate_size") / values.get("embed_dim", cls.embed_dim)
+            values["mlp_ratio"] = values.pop("intermediate_size") / values.get("embed_dim", width or cls.embed_dim)
         if isinstance(values.get("image_size"), list):
             values["image_size"] = tuple(values["image_size"])
         return values
@@ -148,8 +149,7 @@ class ViTConfig:
         raise AttributeError(f"ViTConfig has no field {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        for field, translated in self._canonical({"embed_dim": self.embed_dim, name: value}
-                                                 if name == "intermediate_size" else {name: value}).items():
+        for field, translated in self._canonical({name: value}, self.embed_dim).items():
             object.__setattr__(self, field, translated)
 
     def __getitem__(self, name: str) -> Any:
@@ -189,7 +189,7 @@ class ViTConfig:
 
     def replace(self, **changes: Any) -> "ViTConfig":
         """A copy with some fields changed, checked again."""
-        return type(self)(**{**self.to_dict(), **self._canonical({"embed_dim": self.embed_dim, **changes})})
+        return type(self)(**{**self.to_dict(), **self._canonical(changes, self.embed_dim)})
 
     # -- derived --------------------------------------------------------------------------------------------------
 
@@ -301,5 +301,5 @@ def create_config(name: str, **overrides: Any) -> ViTConfig:
     width, depth, heads = _SIZES[match[1]]
     fields = {"embed_dim": width, "depth": depth, "num_heads": heads, "patch_size": int(match[2]),
               "image_size": int(match[3] or 224)}
-    fields.update(ViTConfig._canonical({"embed_dim": width, **overrides}))
+    fields.update(ViTConfig._canonical(overrides, width))
     return ViTConfig(**fields)
