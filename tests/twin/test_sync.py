@@ -79,6 +79,16 @@ def test_the_first_wait_on_a_preset_flag_is_noted_when_nothing_follows():
     assert PLACES.line("wait_free_in") not in {n["line"] for n in rows()["notes"]}
 
 
+def test_synchronisation_that_orders_nothing_is_noted():
+    result = misuse(12)
+    assert result["diagnostics"] == []
+    noted = {n["line"]: n["message"] for n in result["notes"] if n["kind"] == "redundant-sync"}
+    assert noted == {PLACES.line("first_barrier"): "PipeBarrier<PIPE_V> orders nothing that was not ordered already (1 times)",
+                     PLACES.line("all_barrier"): "PipeBarrier<PIPE_ALL> orders nothing that was not ordered already (1 times)",
+                     PLACES.line("idle_wait"): "WaitFlag<V_MTE3> orders nothing that was not ordered already (1 times)"}
+    assert result["notes"][0]["file"] == PLACES.file
+
+
 @pytest.mark.parametrize("mark, rule, here, earlier, kind", [
     ("barrier_mte2", "missing-barrier", "load_second", "load_first", "write after write"),
     ("barrier_v", "missing-barrier", "write_second", "write_first", "write after write"),

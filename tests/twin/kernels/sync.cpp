@@ -208,6 +208,12 @@ TEST_KERNEL(sync_misuse) {
       WaitFlag<HardEvent::V_MTE3>(0);
       WaitFlag<HardEvent::MTE2_V>(0);
       break;
+    case 12:  // nothing wrong, nothing gained
+      PipeBarrier<PIPE_V>();        // @first_barrier
+      PipeBarrier<PIPE_ALL>();      // @all_barrier
+      SetFlag<HardEvent::V_MTE3>(0);
+      WaitFlag<HardEvent::V_MTE3>(0);  // @idle_wait
+      break;
     case 11:
       for (int i = 0; i < 9; ++i) (void)pipe.AllocEventID<HardEvent::MTE2_V>();  // @ninth_id
       break;
