@@ -14,6 +14,7 @@
 namespace vit {
 
 constexpr uint32_t kMaxNormWidth = 2032;  // a row of floats has to fit the repeat stride of 255 blocks
+constexpr uint32_t kMaxGradRows = 120;    // two sums per row: twice as many repeats
 constexpr uint32_t kMaxTileRows = 248;    // repeats of one instruction, in whole groups of eight
 
 // Empty when supported; otherwise what is wrong with which argument.
@@ -37,15 +38,19 @@ inline uint64_t LayerNormRowBytes(uint32_t width, uint32_t pitch, uint32_t elem_
   const uint64_t fold = uint64_t(FoldedColumns(width)) / 8 * 9 * 4;
   return queues + pitch * 4ull + fold + 8 * 4 + 32;
 }
-inline uint64_t LayerNormGradRowBytes(uint32_t width, uint32_t pitch, uint32_t elem_bytes, bool add) {
-  const uint64_t queues = uint64_t(pitch) * elem_bytes * (add ? 4 : 3);
-  const uint64_t fold = uint64_t(FoldedColumns(width)) / 8 * 9 * 4;
-  return queues + pitch * 8ull + fold + 8 * 4 + 2 * 32;
+// UB bytes of the gradient with tiles of `rows` rows: three strips of floats, the inputs, gamma as it is loaded and in fp32,
+// dgamma and dbeta, numbers per row and blocks of them.
+inline uint64_t LayerNormGradBytes(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add) {
+  const auto up = [](uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; };
+  const uint64_t tile = rows * up(width, 16), numbers = up(rows, 8);
+  const uint64_t strips = 3 * (up(tile * 4, 512) + 256), columns = 4 * up(up(width, 16) * 4, 512);
+  return strips + columns + tile * elem_bytes * (add ? 3 : 2) + numbers * (5 * 4 + 5 * 32) + 3 * 32;
 }
 
-// The arguments must have passed CheckLayerNorm.
-inline LayerNormTiling MakeLayerNormTiling(uint64_t rows, uint32_t width, float eps, uint32_t elem_bytes,
-                                           uint64_t row_bytes, uint64_t fixed_bytes, const Platform& platform) {
+// The arguments must have passed CheckLayerNorm; `fits` says whether a tile of so many rows fits UB.
+template <typename Fits>
+LayerNormTiling MakeLayerNormTiling(uint64_t rows, uint32_t width, float eps, uint32_t elem_bytes, uint32_t most_rows,
+                                    const Platform& platform, const Fits& fits) {
   LayerNormTiling t{};
   t.rows = rows, t.width = width, t.eps = eps;
   const uint32_t unit = 32 / elem_bytes;
@@ -53,9 +58,10 @@ inline LayerNormTiling MakeLayerNormTiling(uint64_t rows, uint32_t width, float 
   t.inverse_width = 1.0f / float(width);
   t.blocks = uint32_t(std::min<uint64_t>(rows, uint64_t(platform.aiv)));
   const uint64_t share = (rows + t.blocks - 1) / t.blocks;
-  const uint64_t fit = std::min<uint64_t>((platform.ub - fixed_bytes) / row_bytes, kMaxTileRows);
+  uint64_t tallest = std::min<uint64_t>(share, most_rows);
+  while (!fits(tallest)) --tallest;
   // Equal tiles: the last one of a core is no stub.
-  const uint64_t tiles = (share + fit - 1) / fit;
+  const uint64_t tiles = (share + tallest - 1) / tallest;
   t.tile_rows = uint32_t((share + tiles - 1) / tiles);
   return t;
 }
@@ -69,16 +75,16 @@ inline LayerNormTiling MakeLayerNormForwardTiling(uint64_t rows, uint32_t width,
                                                   const Platform& platform) {
   const uint32_t pitch = NormPitch(width, elem_bytes);
   const uint64_t parameters = 2 * (2ull * pitch + 80) * 4;  // gamma and beta, each with the buffer it is loaded through
-  return MakeLayerNormTiling(rows, width, eps, elem_bytes, LayerNormRowBytes(width, pitch, elem_bytes, add), parameters + 2048,
-                             platform);
+  return MakeLayerNormTiling(rows, width, eps, elem_bytes, kMaxTileRows, platform, [&](uint64_t tile_rows) {
+    return tile_rows * LayerNormRowBytes(width, pitch, elem_bytes, add) + parameters + 2048 <= platform.ub;
+  });
 }
 
 inline LayerNormTiling MakeLayerNormGradTiling(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add,
                                                const Platform& platform) {
-  const uint32_t pitch = NormPitch(width, elem_bytes);
-  const uint64_t parameters = (2ull * pitch + 16) * 4 + 2ull * pitch * 4;  // gamma; dgamma and dbeta of this core
-  return MakeLayerNormTiling(rows, width, 0, elem_bytes, LayerNormGradRowBytes(width, pitch, elem_bytes, add), parameters + 4096,
-                             platform);
+  return MakeLayerNormTiling(rows, width, 0, elem_bytes, kMaxGradRows, platform, [&](uint64_t tile_rows) {
+    return LayerNormGradBytes(tile_rows, width, elem_bytes, add) <= platform.ub;
+  });
 }
 
 // Of the gradient: every core's sums for gamma and beta.

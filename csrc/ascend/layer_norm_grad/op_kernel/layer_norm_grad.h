@@ -1,15 +1,16 @@
 // Gradient of a layer norm, alone or of the fused sum before it: the body of two operators. With xhat = (x - mean) * rstd,
-// g = dy * gamma and means over the columns of a row,
+// g = dy * gamma and the sums over the columns of a row,
 //
-//   dx = rstd * (g - mean(g) - xhat * mean(g * xhat))   [+ dsum]        dgamma += dy * xhat        dbeta += dy
+//   dx = rstd * (g - sum(g) / width - xhat * sum(g * xhat) / width)   [+ dsum]        dgamma += dy * xhat   dbeta += dy
 //
-// It is evaluated on c = x - mean and d = dy * rstd, so that xhat is never formed: dgamma += d * c, and with h = d * gamma
-//
-//   dx = h - mean(h) - c * (rstd^2 * mean(h * c))
-//
-//   MTE2   x, dy [, dsum] of the next tile, mean, rstd
-//   V      c | dy -> dbeta | d | d * c -> dgamma | h | row sums of h and h * c | dx
+//   MTE2   dy, x, mean, rstd of the next tile; dsum
+//   V      A = dy    X = xhat    P = A X    A = g     P = two half-wide rows per row     A = rstd A + k1 X + k2   -> T
+//           |-> dbeta             |-> dgamma              folded into the two sums -> k1, k2
 //   MTE3   dx of the tile before
+//
+// Three strips of floats are all it takes: inputs are widened at once, so that their single buffers fill again while a tile
+// is worked on, and dx leaves through P. One half of P takes g * xhat, the other g, both folded once; from there on they
+// are twice as many rows of half the width, and one chain of folds sums both.
 //
 // dgamma and dbeta are sums over rows: every core adds its own rows up in UB and writes two rows of sums once. After a
 // barrier over all cores the columns are dealt to them, and each adds the cores' sums of its columns in order: the result
@@ -29,66 +30,73 @@ class LayerNormGrad {
 
  public:
   __aicore__ inline LayerNormGrad(TPipe& pipe, GM_ADDR dsum, GM_ADDR dy, GM_ADDR x, GM_ADDR gamma, GM_ADDR mean, GM_ADDR rstd,
-                                  GM_ADDR dx, GM_ADDR dgamma, GM_ADDR dbeta, GM_ADDR workspace, const LayerNormTiling& t)
-      : t_(t), gamma_(gamma, t.width, kFloat || t.gamma_float != 0) {
+                                  GM_ADDR dx, GM_ADDR workspace, const LayerNormTiling& t)
+      : t_(t), pitch_(RoundUp(t.width, kGradUnit)), half_(pitch_ / 2), numbers_(RoundUp(t.tile_rows, kStripBlock)),
+        gamma_(gamma, t.width, kFloat || t.gamma_float != 0) {
     const uint64_t elems = t.rows * t.width;
     dy_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dy), elems);
     x_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(x), elems);
     dx_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dx), elems);
     mean_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(mean), t.rows);
     rstd_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(rstd), t.rows);
-    dgamma_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dgamma), t.width);
-    dbeta_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dbeta), t.width);
     partial_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(workspace), uint64_t(t.blocks) * 2 * t.pitch);
-    // Two operands of an instruction should lie an odd number of 256 bytes apart: c, the sums and gamma on even ones, the
-    // gradient and what it is folded in on odd ones.
-    const uint32_t tile = t.tile_rows * t.pitch, numbers = RoundUp(t.tile_rows, kStripBlock);
-    pipe.InitBuffer(centred_, RoundUp(tile * sizeof(float), kBankPeriod) + kBankPeriod / 2);
-    pipe.InitBuffer(gradient_, RoundUp(tile * sizeof(float), kBankPeriod));
-    pipe.InitBuffer(folded_, RoundUp(t.tile_rows * FoldedColumns(t.width) * sizeof(float), kBankPeriod) + kBankPeriod / 2);
-    pipe.InitBuffer(sums_, 2 * t.pitch * sizeof(float));
-    gamma_row_.Init(pipe, t.pitch, 1);
-    pipe.InitBuffer(x_in_, 1, tile * sizeof(T));
+    // Operands of one instruction should lie an odd number of 256 bytes apart: A and P on even ones, X, gamma and the sums on
+    // odd ones. What is spread over the rows comes last, away from the strips.
+    const uint32_t tile = t.tile_rows * pitch_, strip = RoundUp(tile * sizeof(float), kBankPeriod);
+    const uint32_t columns = RoundUp(pitch_ * sizeof(float), kBankPeriod);
+    pipe.InitBuffer(a_, strip + kBankPeriod / 2);
+    pipe.InitBuffer(x_strip_, strip + kBankPeriod / 2);
+    pipe.InitBuffer(p_, 1, strip + kBankPeriod / 2);
+    gamma_row_.Init(pipe, columns / sizeof(float), 1);
+    pipe.InitBuffer(sums_, 2 * columns);
     pipe.InitBuffer(dy_in_, 1, tile * sizeof(T));
-    pipe.InitBuffer(dx_out_, 1, tile * sizeof(T));
+    pipe.InitBuffer(x_in_, 1, tile * sizeof(T));
     if (kAdd) {
       dsum_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dsum), elems);
       pipe.InitBuffer(dsum_in_, 1, tile * sizeof(T));
     }
-    pipe.InitBuffer(eighths_, t.tile_rows * FoldedColumns(t.width) / kStripBlock * sizeof(float));
-    pipe.InitBuffer(statistics_in_, 1, 2 * numbers * sizeof(float));
-    pipe.InitBuffer(row_values_, 4 * numbers * sizeof(float));
-    pipe.InitBuffer(spread_, 2 * numbers * 32);
+    pipe.InitBuffer(statistics_in_, 1, 2 * numbers_ * sizeof(float));
+    pipe.InitBuffer(shift_, numbers_ * sizeof(float));
+    pipe.InitBuffer(row_sums_, 2 * numbers_ * sizeof(float));
+    pipe.InitBuffer(factors_, 3 * (numbers_ + 1) * kBlockBytes);
+    pipe.InitBuffer(weights_, 2 * numbers_ * kBlockBytes);
   }
 
   // This core's rows: dx, and the sums for gamma and beta into its part of the workspace.
   __aicore__ inline void Rows() {
     const RowRange range(t_);
-    const int32_t numbers = static_cast<int32_t>(RoundUp(t_.tile_rows, kStripBlock));
     Fetch(range, range.first);
-    Duplicate(row_values_.Get<float>(), 0.0f, 4 * numbers);
-    Duplicate(sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * t_.pitch));
+    // Columns that only the strips have, of gamma too, and numbers of rows that a short tile does not have.
+    Duplicate(a_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * pitch_));
+    Duplicate(x_strip_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * pitch_));
+    Duplicate(row_sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * numbers_));
+    Duplicate(sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * SumPitch()));
+    Duplicate(gamma_row_.Get(), 0.0f, static_cast<int32_t>(pitch_));
+    PipeBarrier<PIPE_V>();
     gamma_row_.Load(gamma_, 0, t_.width);
     for (uint64_t row = range.first; row < range.end; row += t_.tile_rows) {
       const RowStrip shape = TileAt(range, row);
-      Spread(shape);
-      Widen(centred_, x_in_, shape);
-      Widen(gradient_, dy_in_, shape);
-      PipeBarrier<PIPE_V>();
-      Fetch(range, row + t_.tile_rows);
-      Sums(shape);
-      Finish(row, shape);
+      if constexpr (kAdd) Load(dsum_in_, dsum_, row, shape);
+      Read(range, row, shape);
+      LocalTensor<float> p = p_.template AllocTensor<float>();
+      Multiply(p, shape);
+      Weights(p, shape);
+      Finish(p, row, shape);
     }
     StoreSums();
   }
 
  private:
+  static constexpr uint32_t kGradUnit = 16;  // of the columns of a strip: its halves are whole blocks
+  static constexpr uint32_t kBlockBytes = 32;
+
   __aicore__ inline RowStrip TileAt(const RowRange& range, uint64_t row) const {
     const uint64_t left = range.end - row;
-    return {left < t_.tile_rows ? static_cast<uint32_t>(left) : t_.tile_rows, t_.width, t_.pitch};
+    return {left < t_.tile_rows ? static_cast<uint32_t>(left) : t_.tile_rows, t_.width, pitch_};
   }
-  __aicore__ inline uint32_t Numbers() const { return RoundUp(t_.tile_rows, kStripBlock); }
-  __aicore__ inline LocalTensor<float> SpreadAt(uint32_t index) { return spread_.Get<float>()[index * Numbers() * kStripBlock]; }
+  // Blocks of a row in UB that the row in memory does not have: one or none, and that only of floats.
+  __aicore__ inline uint32_t Gap() const { return kFloat ? (pitch_ - RoundUp(t_.width, kStripBlock)) / kStripBlock : 0; }
+  __aicore__ inline uint32_t SumPitch() const { return RoundUp(pitch_ * sizeof(float), kBankPeriod) / sizeof(float); }
 
   // A tile is on its way while the one ahead of it is worked on.
   __aicore__ inline void Fetch(const RowRange& range, uint64_t row) {
@@ -96,124 +104,176 @@ class LayerNormGrad {
     const RowStrip shape = TileAt(range, row);
     LocalTensor<float> statistics = statistics_in_.AllocTensor<float>();
     LoadRow(statistics, mean_[row], shape.rows);
-    LoadRow(statistics[Numbers()], rstd_[row], shape.rows);
+    LoadRow(statistics[numbers_], rstd_[row], shape.rows);
     statistics_in_.EnQue(statistics);
-    Load(x_in_, x_, row, shape);
     Load(dy_in_, dy_, row, shape);
+    Load(x_in_, x_, row, shape);
   }
   __aicore__ inline void Load(TQue<TPosition::VECIN, 1>& queue, const GlobalTensor<T>& src, uint64_t row,
                               const RowStrip& shape) {
     LocalTensor<T> x = queue.template AllocTensor<T>();
-    LoadStripRows(x, src[row * t_.width], shape.rows, shape.cols, shape.pitch);
+    DataCopyPadExtParams<T> pad;
+    pad.isPad = true;
+    pad.rightPadding = static_cast<uint8_t>(pitch_ - Gap() * kStripBlock - t_.width);
+    DataCopyPad(x, src[row * t_.width],
+                DataCopyExtParams(static_cast<uint16_t>(shape.rows), t_.width * sizeof(T), 0, Gap(), 0), pad);
     queue.EnQue(x);
   }
 
-  // Four numbers per row: mean (later mean of h), rstd, -rstd^2 / width (later its product with the sum of h c), that sum.
-  __aicore__ inline LocalTensor<float> Values(uint32_t index) { return row_values_.Get<float>()[index * Numbers()]; }
-
-  // mean and rstd of the tile's rows, spread over a block each.
-  __aicore__ inline void Spread(const RowStrip& shape) {
-    const int32_t rows = static_cast<int32_t>(shape.rows);
-    LocalTensor<float> statistics = statistics_in_.DeQue<float>();
-    Adds(Values(0), statistics, 0.0f, rows);
-    Adds(Values(1), statistics[Numbers()], 0.0f, rows);
-    PipeBarrier<PIPE_V>();
-    statistics_in_.FreeTensor(statistics);
-    Mul(Values(2), Values(1), Values(1), rows);
-    SpreadValues(SpreadAt(0), Values(0), shape.rows);
-    Muls(Values(2), Values(2), -t_.inverse_width, rows);
-    SpreadValues(SpreadAt(1), Values(1), shape.rows);
-  }
-
-  __aicore__ inline void Widen(TBuf<TPosition::VECCALC>& strip, TQue<TPosition::VECIN, 1>& queue, const RowStrip& shape) {
+  // The next tensor of a queue in floats; no barrier.
+  __aicore__ inline void Widen(const LocalTensor<float>& strip, TQue<TPosition::VECIN, 1>& queue, const RowStrip& shape) {
     LocalTensor<T> x = queue.template DeQue<T>();
-    const uint32_t elems = shape.rows * shape.pitch;
-    if constexpr (kFloat) {
-      Adds(strip.Get<float>(), x, 0.0f, static_cast<int32_t>(elems));
+    if constexpr (!kFloat) {
+      Cast(strip, x, RoundMode::CAST_NONE, shape.rows * pitch_);
     } else {
-      Cast(strip.Get<float>(), x, RoundMode::CAST_NONE, elems);
+      if (Gap() == 0) {
+        Adds(strip, x, 0.0f, static_cast<int32_t>(shape.rows * pitch_));
+      } else {
+        for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
+          Adds(strip[col], x[col], 0.0f, LanesLeft(shape.WholeBlocks() - col), static_cast<uint8_t>(shape.rows),
+               UnaryRepeatParams(1, 1, shape.Blocks(), shape.Blocks()));
+        }
+      }
     }
     queue.FreeTensor(x);
   }
 
-  // c and h; dgamma and dbeta; -mean(h) and -rstd^2 mean(h c), spread over a block each.
-  __aicore__ inline void Sums(const RowStrip& shape) {
-    const LocalTensor<float> centred = centred_.Get<float>(), gradient = gradient_.Get<float>(), sums = sums_.Get<float>();
-    const FoldSpace space{folded_.Get<float>(), eighths_.Get<float>()};
-    const int32_t rows = static_cast<int32_t>(shape.rows);
-    AddRows(sums[t_.pitch], gradient, shape.rows, shape.WholeBlocks(), shape.pitch);
-    AddPerRow(centred, SpreadAt(0), -1.0f, shape);
-    MultiplyPerRow(gradient, gradient, SpreadAt(1), shape);
-    AddGamma(sums, gradient, centred, shape);
-    MultiplyByColumns(gradient, gradient, gamma_row_.Get(), shape);
-    PipeBarrier<PIPE_V>();
-    SumRowsOf(Values(0), gradient, space, shape);
-    SumProductsOf(Values(3), gradient, centred, space, shape);
-    Mul(Values(2), Values(2), Values(3), rows);
-    SpreadValues(SpreadAt(0), Values(0), shape.rows);
-    SpreadValues(SpreadAt(1), Values(2), shape.rows);
+  // rstd, -mean * rstd and -rstd / width of each row, spread over a block. A block lies between them: the same row's are
+  // operands of one instruction.
+  __aicore__ inline LocalTensor<float> Factor(uint32_t index) {
+    return factors_.Get<float>()[index * (numbers_ + 1) * kStripBlock];
   }
 
-  // dgamma += d * c, a part of the columns at a time.
-  __aicore__ inline void AddGamma(const LocalTensor<float>& sums, const LocalTensor<float>& gradient,
-                                  const LocalTensor<float>& centred, const RowStrip& shape) {
-    const LocalTensor<float> product = folded_.Get<float>();
-    const uint32_t part = FoldedColumns(t_.width), all = shape.WholeBlocks();
-    const uint8_t blocks = static_cast<uint8_t>(part / kStripBlock);
-    for (uint32_t first = 0; first < all; first += part) {
-      const uint32_t cols = Min(part, all - first);
-      for (uint32_t col = 0; col < cols; col += kStripLanes) {
-        Mul(product[col], gradient[first + col], centred[first + col], LanesLeft(cols - col),
-            static_cast<uint8_t>(shape.rows), BinaryRepeatParams(1, 1, 1, blocks, shape.Blocks(), shape.Blocks()));
-      }
+  // A = dy, X = xhat, and dbeta.
+  __aicore__ inline void Read(const RowRange& range, uint64_t row, const RowStrip& shape) {
+    const LocalTensor<float> a = a_.Get<float>(), x = x_strip_.Get<float>(), shift = shift_.Get<float>();
+    const int32_t rows = static_cast<int32_t>(RoundUp(shape.rows, kStripBlock));
+    const uint8_t groups = static_cast<uint8_t>(rows / static_cast<int32_t>(kStripBlock));
+    LocalTensor<float> statistics = statistics_in_.DeQue<float>();
+    const LocalTensor<float> rstd = statistics[numbers_];
+    Muls(shift, statistics, -1.0f, rows);
+    Brcb(Factor(0), rstd, groups, BrcbRepeatParams(1, 8));
+    Widen(a, dy_in_, shape);
+    PipeBarrier<PIPE_V>();
+    Mul(shift, shift, rstd, rows);
+    Muls(Factor(2), Factor(0), -t_.inverse_width, rows * static_cast<int32_t>(kStripBlock));
+    statistics_in_.FreeTensor(statistics);
+    Widen(x, x_in_, shape);
+    Fetch(range, row + t_.tile_rows);
+    PipeBarrier<PIPE_V>();
+    Brcb(Factor(1), shift, groups, BrcbRepeatParams(1, 8));
+    AddRows(sums_.Get<float>()[SumPitch()], a, shape.rows, pitch_, pitch_);
+    PipeBarrier<PIPE_V>();
+    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
+      FusedMulAdd(x[col], Factor(0), Factor(1), LanesLeft(shape.WholeBlocks() - col), static_cast<uint8_t>(shape.rows),
+                  BinaryRepeatParams(1, 0, 0, shape.Blocks(), 1, 1));
+    }
+    PipeBarrier<PIPE_V>();
+  }
+
+  // P = A X and dgamma; then A = g, and P in two halves: g * xhat folded once, and g folded once.
+  __aicore__ inline void Multiply(const LocalTensor<float>& p, const RowStrip& shape) {
+    const LocalTensor<float> a = a_.Get<float>(), gamma = gamma_row_.Get();
+    const uint8_t rows = static_cast<uint8_t>(shape.rows), blocks = shape.Blocks();
+    Mul(p, a, x_strip_.Get<float>(), static_cast<int32_t>(shape.rows * pitch_));
+    PipeBarrier<PIPE_V>();
+    AddRows(sums_.Get<float>(), p, shape.rows, pitch_, pitch_);
+    MultiplyByColumns(a, a, gamma, {shape.rows, pitch_, pitch_});
+    MultiplyByColumns(p, p, gamma, {shape.rows, half_, pitch_});
+    PipeBarrier<PIPE_V>();
+    for (uint32_t col = 0; col < half_; col += kStripLanes) {
+      MulAddDst(p[col], p[half_ + col], gamma[half_ + col], LanesLeft(half_ - col), rows,
+                BinaryRepeatParams(1, 1, 1, blocks, blocks, 0));
+    }
+    for (uint32_t col = 0; col < half_; col += kStripLanes) {
+      Add(p[half_ + col], a[col], a[half_ + Partner(col)], LanesLeft(half_ - col), rows,
+          BinaryRepeatParams(1, 1, 1, blocks, blocks, blocks));
+    }
+    PipeBarrier<PIPE_V>();
+  }
+
+  // Which 64 columns of the right half are added to those of the left: not those an even number of 256 bytes away.
+  __aicore__ inline uint32_t Partner(uint32_t col) const {
+    const uint32_t whole = half_ / kStripLanes * kStripLanes;
+    if (col >= whole) return col;
+    return col + kStripLanes < whole ? col + kStripLanes : 0;
+  }
+
+  // k1 = -rstd sum(g xhat) / width and k2 = -rstd sum(g) / width, in two blocks per row.
+  __aicore__ inline void Weights(const LocalTensor<float>& p, const RowStrip& shape) {
+    const LocalTensor<float> sums = row_sums_.Get<float>(), weights = weights_.Get<float>();
+    const uint32_t rows = 2 * shape.rows;
+    const uint8_t blocks = static_cast<uint8_t>(half_ / kStripBlock);
+    uint32_t cols = half_;
+    while (cols > kStripLanes) {
+      // An odd number of repeats apart where it can be.
+      const uint32_t fold = cols >= 2 * kStripLanes ? cols / 2 / kStripLanes * kStripLanes : cols - kStripLanes;
+      AddColumns(p[cols - 2 * fold], p[cols - 2 * fold], p[cols - fold], rows, fold, blocks, blocks, blocks);
       PipeBarrier<PIPE_V>();
-      AddRows(sums[first], product, shape.rows, cols, part);
+      cols -= fold;
     }
-  }
-
-  // dx = h - mean(h) - c * (rstd^2 mean(h c)) [+ dsum], in place of h.
-  __aicore__ inline void Finish(uint64_t row, const RowStrip& shape) {
-    const LocalTensor<float> centred = centred_.Get<float>(), gradient = gradient_.Get<float>();
-    const int32_t elems = static_cast<int32_t>(shape.rows * shape.pitch);
-    if constexpr (kAdd) Load(dsum_in_, dsum_, row, shape);
-    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
-      MulAddDst(gradient[col], centred[col], SpreadAt(1), LanesLeft(shape.cols - col), static_cast<uint8_t>(shape.rows),
-                BinaryRepeatParams(1, 1, 0, shape.Blocks(), shape.Blocks(), 1));
+    WholeReduceSum(sums, p, static_cast<int32_t>(cols), static_cast<int32_t>(rows), 1, 1, blocks);
+    PipeBarrier<PIPE_V>();
+    const uint8_t groups = static_cast<uint8_t>(RoundUp(shape.rows, kStripBlock) / kStripBlock);
+    Brcb(weights, sums, static_cast<uint8_t>(2 * groups), BrcbRepeatParams(1, 8));
+    if constexpr (kAdd) Widen(p, dsum_in_, shape);
+    PipeBarrier<PIPE_V>();
+    for (uint32_t i = 0; i < 2; ++i) {
+      Mul(weights[i * kStripBlock], weights[i * kStripBlock], Factor(2), kStripLanes, groups,
+          BinaryRepeatParams(2, 2, 1, 16, 16, 8));
     }
     PipeBarrier<PIPE_V>();
-    AddPerRow(gradient, SpreadAt(0), -t_.inverse_width, shape);
+  }
+
+  // dx = rstd A + k1 X + k2 [+ dsum].
+  __aicore__ inline void Finish(LocalTensor<float>& p, uint64_t row, const RowStrip& shape) {
+    const LocalTensor<float> a = a_.Get<float>(), x = x_strip_.Get<float>(), weights = weights_.Get<float>();
+    const uint8_t rows = static_cast<uint8_t>(shape.rows), blocks = shape.Blocks();
+    const int32_t elems = static_cast<int32_t>(shape.rows * pitch_);
+    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
+      FusedMulAdd(x[col], weights, weights[kStripBlock], LanesLeft(shape.WholeBlocks() - col), rows,
+                  BinaryRepeatParams(1, 0, 0, blocks, 2, 2));
+    }
+    PipeBarrier<PIPE_V>();
+    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
+      FusedMulAdd(a[col], Factor(0), x[col], LanesLeft(shape.WholeBlocks() - col), rows,
+                  BinaryRepeatParams(1, 0, 1, blocks, 1, blocks));
+    }
+    PipeBarrier<PIPE_V>();
     if constexpr (kAdd) {
-      Widen(centred_, dsum_in_, shape);
-      PipeBarrier<PIPE_V>();
-      Add(gradient, gradient, centred, elems);
+      Add(a, a, p, elems);
       PipeBarrier<PIPE_V>();
     }
-    LocalTensor<T> dx = dx_out_.template AllocTensor<T>();
+    LocalTensor<T> dx = p.template ReinterpretCast<T>();
     if constexpr (kFloat) {
-      Adds(dx, gradient, 0.0f, elems);
+      Adds(dx, a, 0.0f, elems);
     } else {
-      Cast(dx, gradient, RoundMode::CAST_RINT, static_cast<uint32_t>(elems));
+      Cast(dx, a, RoundMode::CAST_RINT, static_cast<uint32_t>(elems));
     }
-    dx_out_.EnQue(dx);
-    dx = dx_out_.template DeQue<T>();
-    StoreStripRows(dx_[row * t_.width], dx, shape.rows, shape.cols);
-    dx_out_.FreeTensor(dx);
+    p_.EnQue(dx);
+    dx = p_.template DeQue<T>();
+    DataCopyPad(dx_[row * t_.width], dx,
+                DataCopyExtParams(static_cast<uint16_t>(shape.rows), t_.width * sizeof(T), Gap(), 0, 0));
+    p_.FreeTensor(dx);
   }
 
   __aicore__ inline void StoreSums() {
     const int32_t event = static_cast<int32_t>(GetTPipePtr()->FetchEventID(HardEvent::V_MTE3));
     SetFlag<HardEvent::V_MTE3>(event);
     WaitFlag<HardEvent::V_MTE3>(event);
-    DataCopy(partial_[static_cast<uint64_t>(GetBlockIdx()) * 2 * t_.pitch], sums_.Get<float>(), 2 * t_.pitch);
+    const GlobalTensor<float> partial = partial_[static_cast<uint64_t>(GetBlockIdx()) * 2 * t_.pitch];
+    DataCopy(partial, sums_.Get<float>(), t_.pitch);
+    DataCopy(partial[t_.pitch], sums_.Get<float>()[SumPitch()], t_.pitch);
   }
 
   const LayerNormTiling& t_;
+  const uint32_t pitch_, half_, numbers_;
   const ColumnVector<T> gamma_;
   GlobalTensor<T> dsum_, dy_, x_, dx_;
-  GlobalTensor<float> mean_, rstd_, dgamma_, dbeta_, partial_;
+  GlobalTensor<float> mean_, rstd_, partial_;
   TQue<TPosition::VECIN, 1> x_in_, dy_in_, dsum_in_, statistics_in_;
-  TQue<TPosition::VECOUT, 1> dx_out_;
-  TBuf<TPosition::VECCALC> centred_, gradient_, folded_, eighths_, row_values_, spread_, sums_;
+  TQue<TPosition::VECOUT, 1> p_;
+  TBuf<TPosition::VECCALC> a_, x_strip_, sums_, shift_, row_sums_, factors_, weights_;
   ColumnRow<T> gamma_row_;
 };
 
@@ -267,7 +327,7 @@ __aicore__ inline void RunLayerNormGrad(GM_ADDR dsum, GM_ADDR dy, GM_ADDR x, GM_
                                         GM_ADDR dx, GM_ADDR dgamma, GM_ADDR dbeta, GM_ADDR workspace,
                                         const LayerNormTiling& t) {
   TPipe pipe;
-  LayerNormGrad<T, kAdd>(pipe, dsum, dy, x, gamma, mean, rstd, dx, dgamma, dbeta, workspace, t).Rows();
+  LayerNormGrad<T, kAdd>(pipe, dsum, dy, x, gamma, mean, rstd, dx, workspace, t).Rows();
   pipe.Reset();
   SyncAll();
   ParameterSums(pipe, workspace, dgamma, dbeta, t).Run();
