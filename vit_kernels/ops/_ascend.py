@@ -81,7 +81,7 @@ class Operator:
     """
 
     def __init__(self, backend: str, name: str, **attrs: Any):
-        self.kernel, self.backend = KERNELS[name], backend
+        self.kernel, self.backend, self.attrs = KERNELS[name], backend, attrs
         if [key for key, _ in self.kernel.attrs] != list(attrs):
             raise TypeError(f"{name} takes the attributes {self.kernel.attrs}, got {attrs}")
         if backend == "ascend":
@@ -102,9 +102,13 @@ class Operator:
             return dtypes(*args[:count])
 
         if self.backend == "twin":
-            return ops.Custom(require_twin(), infer_shapes, infer_dtypes, func_type="aot", bprop=bprop)
-        return ops.Custom(f"aclnn{self.kernel.type}", infer_shapes, infer_dtypes, func_type="aot", bprop=bprop,
-                          reg_info=self._reg_info())
+            made = ops.Custom(require_twin(), infer_shapes, infer_dtypes, func_type="aot", bprop=bprop)
+        else:
+            made = ops.Custom(f"aclnn{self.kernel.type}", infer_shapes, infer_dtypes, func_type="aot", bprop=bprop,
+                              reg_info=self._reg_info())
+        # MindSpore looks gradients up by a primitive's attributes: two that differ in nothing else would share one.
+        made.add_prim_attr("vit_kernels_call", f"{self.kernel.name} {self.attrs}")
+        return made
 
     def _reg_info(self) -> dict:
         info = CustomRegOp(self.kernel.type)

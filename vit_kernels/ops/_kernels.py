@@ -44,3 +44,9 @@ KERNELS = {kernel.name: kernel for kernel in (
     Kernel("vit_layer_norm_grad", ("dy", "x", "gamma", "mean", "rstd"), ("dx", "dgamma", "dbeta")),
     Kernel("vit_add_layer_norm_grad", ("dsum", "dy", "sum", "gamma", "mean", "rstd"), ("dx", "dgamma", "dbeta")),
 )}
+
+# What the kernels cover; everything else runs on the reference.
+HEAD_DIMS = (32, 64, 80, 96, 128)
+MAX_TOKENS = 4096
+MAX_NORM_WIDTH = 2032  # a row of floats has to fit a repeat stride
+MLP_UNIT = 16          # widths are whole fractals

@@ -13,7 +13,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from vit_kernels.ops import _checks, _library
+from vit_kernels.ops import _checks, _kernels, _library
 from vit_kernels.ops._backend import notice, resolve_backend
 from vit_kernels.ops._serial import SerialCell
 
@@ -45,12 +45,20 @@ def _cpu_attention() -> ops.Custom:
 
 
 @ops.constexpr
-def _covered(shape: tuple) -> bool:
-    """Whether the fused kernels take this head size; says so once when they do not."""
+def _covered(shape: tuple, backend: str) -> bool:
+    """Whether the fused kernels take this shape; says so once when they do not."""
     _check_qkv(list(shape))
-    if shape[-1] <= _MAX_HEAD_DIM:
+    tokens, head_dim = shape[1], shape[-1]
+    if backend == "cpu":
+        if head_dim <= _MAX_HEAD_DIM:
+            return True
+        notice("attention", f"head_dim {head_dim} is over the fused kernels' limit of {_MAX_HEAD_DIM}")
+    elif head_dim not in _kernels.HEAD_DIMS:
+        notice("attention", f"head_dim {head_dim} is none of the Ascend C kernels' {_kernels.HEAD_DIMS}")
+    elif tokens > _kernels.MAX_TOKENS:
+        notice("attention", f"{tokens} tokens are over the Ascend C kernels' limit of {_kernels.MAX_TOKENS}")
+    else:
         return True
-    notice("attention", f"head_dim {shape[-1]} is over the fused kernels' limit of {_MAX_HEAD_DIM}")
     return False
 
 
@@ -85,7 +93,7 @@ class AttentionOp(SerialCell):
         if len(qkv.shape) == 3:
             batch, tokens, packed = qkv.shape
             qkv = ops.reshape(qkv, (batch, tokens, 3, packed // (3 * self.head_dim), self.head_dim))
-        if not (self.fused and _covered(qkv.shape)):
+        if not (self.fused and _covered(qkv.shape, self.backend)):
             return self.reference(qkv)
         _checks.check_inputs("attention", ("qkv",), (qkv.dtype,))
         if self.backend != "cpu":

@@ -12,8 +12,8 @@ import functools
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from vit_kernels.ops import _checks, _library
-from vit_kernels.ops._backend import resolve_backend
+from vit_kernels.ops import _checks, _kernels, _library
+from vit_kernels.ops._backend import notice, resolve_backend
 from vit_kernels.ops._serial import SerialCell
 
 _SUFFIX = {"none": "Erf", "tanh": "Tanh"}
@@ -60,6 +60,18 @@ def _cpu_gelu_mlp(approximate: str) -> tuple[ops.Custom, ops.Custom]:
     return training, inference
 
 
+@ops.constexpr
+def _covered(x: tuple, w1: tuple, w2: tuple, backend: str) -> bool:
+    """Whether the fused kernels take these widths; says so once when they do not."""
+    if backend == "cpu" or len(w1) != 2 or len(w2) != 2:  # wrong ranks are refused with the other shapes
+        return True
+    odd = [width for width in (x[-1], w1[0], w2[0]) if width % _kernels.MLP_UNIT]
+    if not odd:
+        return True
+    notice("gelu_mlp", f"width {odd[0]} is no multiple of {_kernels.MLP_UNIT}, which the Ascend C kernels want")
+    return False
+
+
 class GeluMlpOp(SerialCell):
     """`gelu_mlp` with its GELU form and backend fixed.
 
@@ -88,7 +100,7 @@ class GeluMlpOp(SerialCell):
 
     def construct(self, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
         """x (..., C); w1 (F, C); b1 (F,); w2 (O, F); b2 (O,) -> (..., O), the dtype of x."""
-        if not self.fused:
+        if not (self.fused and _covered(x.shape, w1.shape, w2.shape, self.backend)):
             return self.reference(x, w1, b1, w2, b2)
         _checks.check_inputs("gelu_mlp", ("x", "w1", "b1", "w2", "b2"),
                              (x.dtype, w1.dtype, b1.dtype, w2.dtype, b2.dtype))

@@ -13,8 +13,8 @@ import functools
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from vit_kernels.ops import _checks, _library
-from vit_kernels.ops._backend import resolve_backend
+from vit_kernels.ops import _checks, _kernels, _library
+from vit_kernels.ops._backend import notice, resolve_backend
 from vit_kernels.ops._serial import SerialCell
 
 
@@ -66,6 +66,15 @@ def _cpu_add_layer_norm() -> ops.Custom:
                       lambda x, residual, gamma, beta, eps: (x, x, x, x), func_type="aot", bprop=bprop)
 
 
+@ops.constexpr
+def _covered(op: str, width: int, backend: str) -> bool:
+    """Whether the fused kernels take rows of this width; says so once when they do not."""
+    if backend == "cpu" or width <= _kernels.MAX_NORM_WIDTH:
+        return True
+    notice(op, f"width {width} is over the Ascend C kernels' limit of {_kernels.MAX_NORM_WIDTH}")
+    return False
+
+
 class LayerNormOp(SerialCell):
     """`layer_norm` with its epsilon and backend fixed, to be kept by the layer that calls it.
 
@@ -89,7 +98,7 @@ class LayerNormOp(SerialCell):
 
     def construct(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         """x (..., C); gamma, beta (C,) -> y, the shape and dtype of x."""
-        if not self.fused:
+        if not (self.fused and _covered("layer_norm", x.shape[-1], self.backend)):
             y, _, _ = self.stock(x, ops.cast(gamma, x.dtype), ops.cast(beta, x.dtype))
             return y
         _checks.check_inputs("layer_norm", ("x", "gamma", "beta"), (x.dtype, gamma.dtype, beta.dtype))
@@ -123,7 +132,7 @@ class AddLayerNormOp(SerialCell):
 
     def construct(self, x: Tensor, residual: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         """x, residual (..., C); gamma, beta (C,) -> (x + residual, its layer norm), both like x."""
-        if not self.fused:
+        if not (self.fused and _covered("add_layer_norm", x.shape[-1], self.backend)):
             total = x + residual
             y, _, _ = self.stock(total, ops.cast(gamma, x.dtype), ops.cast(beta, x.dtype))
             return total, y
