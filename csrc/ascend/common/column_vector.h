@@ -68,8 +68,8 @@ class ColumnRow {
 
   __aicore__ inline LocalTensor<float> Get() { return row_.template Get<float>(); }
 
-  // strip[row][c] += vector[c], or *= vector[c], for `cols` columns of rows `pitch` floats apart (a multiple of 8); at most
-  // 255 rows.
+  // strip[row][c] += vector[c], or *= vector[c], for `cols` columns of rows `pitch` floats apart (a multiple of 8); at
+  // most 255 rows.
   __aicore__ inline void AddTo(const LocalTensor<float>& strip, uint32_t rows, uint32_t cols, uint32_t pitch) {
     for (uint32_t col = 0; col < cols; col += kRepeatFloats) {
       Add(strip[col], strip[col], Get()[col], Lanes(cols - col), rows, PerRow(pitch));

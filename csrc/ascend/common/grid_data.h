@@ -1,5 +1,5 @@
-// One matrix product dealt over the AI Cores (product_grid.h walks it, grid_tiling.h chooses it). No host header: device
-// code reads it.
+// One matrix product dealt over the AI Cores (product_grid.h walks it, grid_tiling.h chooses it). No host header:
+// device code reads it.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace vit {
 constexpr uint32_t kRingSlots = 4;
 constexpr uint32_t kRingTileElems = kPanelRows * kHalfCols;
 
-// C[rows, cols], a sum over depth: row_parts x col_parts x depth_parts cores, each with a run of whole fractals of rows and
-// of columns and a run of whole panels of the depth. With several depth_parts C comes out in as many summands.
+// C[rows, cols], a sum over depth: row_parts x col_parts x depth_parts cores, each with a run of whole fractals of rows
+// and of columns and a run of whole panels of the depth. With several depth_parts C comes out in as many summands.
 struct ProductGrid {
   uint32_t rows, cols, depth;
   uint32_t row_parts, col_parts, depth_parts;

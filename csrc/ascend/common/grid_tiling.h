@@ -10,8 +10,8 @@
 namespace vit {
 namespace grid {
 
-// Bytes per cycle, of a core: L2 to L1, L1 to L0A and L0B, L0C to L2; of the chip: HBM to L2. Estimates, of which only the
-// ratios matter here.
+// Bytes per cycle, of a core: L2 to L1, L1 to L0A and L0B, L0C to L2; of the chip: HBM to L2. Estimates, of which only
+// the ratios matter here.
 constexpr uint64_t kFromL2 = 110, kToL0a = 256, kToL0b = 128, kToL2 = 86, kFromHbm = 800;
 constexpr uint64_t kMmadStart = 15;  // cycles before a product of two tiles in L0 gets going
 
@@ -31,8 +31,8 @@ constexpr uint64_t LargestRun(uint64_t total, uint64_t unit, uint64_t parts) {
 // A run of rows is walked in equal blocks of at most kPanelRows.
 constexpr uint64_t BlockRows(uint64_t rows) { return Up(Ceil(rows, Ceil(rows, kPanelRows)), 16); }
 
-// How L1 is divided for left panels of `a_rows` rows, by depth of a stage and number of stages. When the left panels of the
-// whole depth fit, they stay. False when there is not enough room.
+// How L1 is divided for left panels of `a_rows` rows, by depth of a stage and number of stages. When the left panels of
+// the whole depth fit, they stay. False when there is not enough room.
 inline bool DivideL1(ProductGrid& g, uint64_t a_rows, uint64_t depth, uint32_t stage_depth, uint32_t slots, bool keep_a,
                      const Platform& platform) {
   const uint64_t left = a_rows * stage_depth * 2, right = uint64_t(kPanelCols) * stage_depth * 2;
@@ -49,8 +49,8 @@ struct Stages {
 };
 constexpr Stages kStages[] = {{2 * kPanelDepth, 2}, {kPanelDepth, 4}, {kPanelDepth, 3}};
 
-// Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes takes
-// and some of the fetching, which is what makes the others wait when it comes late.
+// Estimated cycles of the core with most to do: per block of rows and panel of columns, what the slowest of the pipes
+// takes and some of the fetching, which is what makes the others wait when it comes late.
 inline uint64_t Cycles(const ProductGrid& g, bool over_rows) {
   const uint64_t rows = LargestRun(g.rows, 16, g.row_parts), cols = LargestRun(g.cols, 16, g.col_parts);
   const uint64_t depth = LargestRun(g.depth, kPanelDepth, g.depth_parts), chunks = Ceil(depth, kPanelDepth);
@@ -76,9 +76,9 @@ inline uint64_t Cycles(const ProductGrid& g, bool over_rows) {
 
 }  // namespace grid
 
-// The fastest grid for C[rows, cols] summed over depth. `over_rows`: the sum runs over the rows of both operands as they are
-// stored (dw = dy^T x). Then C may come out in summands, which costs as much as writing and reading all but the first of
-// them, and what a stage reads of a row is as long as the tile, not as the stage is deep.
+// The fastest grid for C[rows, cols] summed over depth. `over_rows`: the sum runs over the rows of both operands as
+// they are stored (dw = dy^T x). Then C may come out in summands, which costs as much as writing and reading all but
+// the first of them, and what a stage reads of a row is as long as the tile, not as the stage is deep.
 inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth, bool over_rows,
                                    const Platform& platform) {
   const uint32_t cores = uint32_t(platform.aic);

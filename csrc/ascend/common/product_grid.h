@@ -13,11 +13,13 @@ __aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockI
 struct GridTile {
   uint32_t row, rows, col, cols;
   uint32_t depth_first, depth, part;  // of the summation
+  uint32_t depth_turn;                // where in it to start, a multiple of the depth of a stage
   bool same_rows;                     // as the tile before, and the same part of the depth
 };
 
-// The tiles of one core: block of rows by block of rows (of the same size on all cores), within it panel by panel of columns. Cores start with different
-// panels, so that they do not all ask L2 for the same lines at the same time.
+// The tiles of one core: block of rows by block of rows (of the same size on all cores), within it panel by panel of
+// columns. Cores start with different panels and at different places of the summation, so that they do not all ask L2
+// for the same lines at the same time.
 class GridSequence {
  public:
   __aicore__ inline GridSequence(const ProductGrid& g, uint32_t core) {
@@ -30,6 +32,10 @@ class GridSequence {
     block_rows_ = g.panels.a_rows;
     panels_ = CeilDiv(cols_, kPanelCols);
     turn_ = panels_ * row_part / g.row_parts;
+    // Cores that share rows differ by their columns, cores that share columns by what the turn above leaves over.
+    const uint32_t stages = CeilDiv(depth_, g.panels.depth);
+    depth_turn_ = (panels_ * row_part % g.row_parts * stages / g.row_parts + col_part * stages / g.col_parts) % stages *
+                  g.panels.depth;
     count_ = CeilDiv(rows_, block_rows_) * panels_;
   }
 
@@ -45,6 +51,7 @@ class GridSequence {
     t.depth_first = depth_first_;
     t.depth = depth_;
     t.part = part_;
+    t.depth_turn = depth_turn_;
     t.same_rows = index % panels_ != 0;
     return t;
   }
@@ -58,7 +65,7 @@ class GridSequence {
     count = Min(static_cast<uint32_t>(units * (index + 1) / parts) * unit, total) - first;
   }
 
-  uint32_t part_, row_, rows_, col_, cols_, depth_first_, depth_;
+  uint32_t part_, row_, rows_, col_, cols_, depth_first_, depth_, depth_turn_;
   uint32_t block_rows_, panels_, turn_, count_ = 0;
 };
 

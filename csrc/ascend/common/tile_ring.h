@@ -24,7 +24,8 @@ class TileRing {
   __aicore__ inline uint32_t Slots() const { return slots_; }
   __aicore__ inline GlobalTensor<float> Tile(uint32_t index) const {
     GlobalTensor<float> g;
-    g.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(base_) + uint64_t(index % slots_) * kRingTileElems, kRingTileElems);
+    g.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(base_) + uint64_t(index % slots_) * kRingTileElems,
+                      kRingTileElems);
     return g;
   }
 

@@ -43,7 +43,7 @@ class LinearCube {
     p.m = tile.rows;
     p.n = tile.cols;
     p.k = tile.depth;
-    p.k_first = 0;
+    p.k_first = tile.depth_turn;
     p.keep_a = t_.grid.keep_a != 0 && tile.same_rows;
     return p;
   }

@@ -27,7 +27,7 @@ class WeightGradCube {
 
   __aicore__ inline PanelProduct<T> At(uint32_t index) const {
     const GridTile tile = tiles_.At(index);
-    const uint32_t out = t_.weight.rows, in = t_.weight.cols, depth = t_.weight.panels.depth;
+    const uint32_t out = t_.weight.rows, in = t_.weight.cols;
     PanelProduct<T> p;
     p.a = dy_[uint64_t(tile.depth_first) * out + tile.row];
     p.b = x_[uint64_t(tile.depth_first) * in + tile.col];
@@ -36,8 +36,7 @@ class WeightGradCube {
     p.m = tile.rows;
     p.n = tile.cols;
     p.k = tile.depth;
-    // Cores that read the same rows of x and dy do not start at the same place.
-    p.k_first = CeilDiv(tile.depth, depth) * BlockIndex() / t_.cores * depth;
+    p.k_first = tile.depth_turn;
     p.keep_a = t_.weight.keep_a != 0 && tile.same_rows;
     return p;
   }
@@ -96,7 +95,7 @@ class InputGradCube {
     p.m = tile.rows;
     p.n = tile.cols;
     p.k = tile.depth;
-    p.k_first = 0;
+    p.k_first = tile.depth_turn;
     p.keep_a = t_.input.keep_a != 0 && tile.same_rows;
     return p;
   }
