@@ -52,7 +52,8 @@ def time_operator(benchmark, request, name: str, make: Callable[[str], nn.Cell],
         direction: 'forward', or 'training' for forward and backward.
     """
     rng = np.random.default_rng(0)
-    arguments: list[Any] = [Tensor(rng.standard_normal(s, dtype=np.float32) / (s[-1] ** 0.5 if len(s) == 2 else 1)) for s in shapes]
+    arguments: list[Any] = [Tensor(rng.standard_normal(shape, dtype=np.float32) / (shape[-1] ** 0.5 if len(shape) == 2 else 1))
+                            for shape in shapes]
 
     def built(which: str) -> nn.Cell:
         cell = make(BACKEND[which]).set_train(direction == "training")

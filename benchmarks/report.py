@@ -40,8 +40,9 @@ def to_csv(lines: list[dict[str, Any]]) -> str:
 
 def to_markdown(lines: list[dict[str, Any]], machine: str) -> str:
     """The table as Markdown under a line that names the machine."""
-    text = [f"Measured on {machine}. Median of single calls in GRAPH_MODE, fp32; the ratio is of medians, in brackets of the "
-            "fastest calls.", "", "| op | direction | batch | engine | ms | times as fast as stock |",
+    head = (f"Measured on {machine}. Median of single calls in GRAPH_MODE, fp32; the ratio is of medians, in brackets of "
+            "the fastest calls.")
+    text = [head, "", "| op | direction | batch | engine | ms | times as fast as stock |",
             "| --- | --- | ---: | --- | ---: | ---: |"]
     for line in lines:
         ratio = line["times_as_fast_as_stock"]
@@ -62,7 +63,8 @@ def plot(lines: list[dict[str, Any]], machine: str, path: str | Path) -> None:
     labels = [f"{line['op']}, {line['direction']}, batch {line['batch']}" for line in shown]
     ratios = [line["times_as_fast_as_stock"] for line in shown]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.3 * max(len(shown), 1)), layout="constrained")
-    bars = axes.barh(labels, [ratio - 1 for ratio in ratios], left=1, color=["#2a6f97" if line["direction"] == "forward" else "#e07a5f" for line in shown])
+    colours = ["#2a6f97" if line["direction"] == "forward" else "#e07a5f" for line in shown]
+    bars = axes.barh(labels, [ratio - 1 for ratio in ratios], left=1, color=colours)
     axes.bar_label(bars, [f"{ratio:.2f}" for ratio in ratios], padding=3)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log", base=2)

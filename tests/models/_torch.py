@@ -37,6 +37,11 @@ _PARTS = (("attn.proj", ("attention.output.dense", "attention.o_proj")), ("mlp.f
 _QKV = tuple((f"attention.attention.{long}", f"attention.{long[0]}_proj") for long in ("query", "key", "value"))
 
 
+def _take(rest: dict[str, np.ndarray], layer: int, names: tuple[str, ...], kind: str) -> np.ndarray | None:
+    """Remove and return what one of the names stands for; None when there is none of them."""
+    return next((rest.pop(key) for key in (f"layers.{layer}.{name}.{kind}" for name in names) if key in rest), None)
+
+
 def to_ours(named: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Tensors under transformers' parameter names (weights or gradients) under ours; q, k and v become one."""
     rest = {name.removeprefix("vit.").removeprefix("encoder.").replace("layer.", "layers."): value.detach().numpy()
@@ -48,14 +53,11 @@ def to_ours(named: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
         ours[f"norm.{kind}"] = rest.pop(f"layernorm.{kind}")
         ours[f"head.{kind}"] = rest.pop(f"classifier.{kind}")
         for i in range(depth):
-            def take(*names):
-                return next((rest.pop(key) for key in (f"layers.{i}.{n}.{kind}" for n in names) if key in rest), None)
-
-            qkv = [take(*names) for names in _QKV]
+            qkv = [_take(rest, i, names, kind) for names in _QKV]
             if qkv[0] is not None:
                 ours[f"blocks.{i}.attn.qkv.{kind}"] = np.concatenate(qkv)
             for part, names in _PARTS:
-                ours[f"blocks.{i}.{part}.{kind}"] = take(*names)
+                ours[f"blocks.{i}.{part}.{kind}"] = _take(rest, i, names, kind)
     assert not rest, f"left over: {list(rest)}"
     return ours
 

@@ -3,7 +3,6 @@
 import logging
 import math
 
-import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor

@@ -72,7 +72,9 @@ class _Worker:
             self.log.seek(0)
             last = self.log.read().strip().splitlines()[-1:]
             code = self.process.wait()
-            why = "was killed; is there memory for all engines at once?" if code == -signal.SIGKILL else f"ended with exit code {code}"
+            why = f"ended with exit code {code}"
+            if code == -signal.SIGKILL:
+                why = "was killed; is there memory for all engines at once?"
             raise BenchmarkError(f"the process of engine {self.engine!r} {why}{' ' + last[0] if last else ''}; "
                                  "--debug shows its output, a smaller --batch-size or fewer --peers need less memory")
         answer = json.loads(line)
