@@ -11,7 +11,7 @@ struct StockStreamTiling {
   uint64_t elems, tiles;
   uint32_t inputs, passes;
   uint32_t row_elems;  // of one contiguous run in GM
-  uint32_t reserved;
+  uint32_t store;      // 0: a reduction, whose result is nothing beside what it reads
 };
 
 }  // namespace vit

@@ -7,7 +7,7 @@
 
 namespace {
 
-// x (inputs, elems) fp16; attributes passes, row_elems.
+// x (inputs, elems) fp16; attributes passes, row_elems, store.
 twin::Plan MakePlan(const std::vector<twin::TensorArg>& inputs, const std::map<std::string, double>& attrs,
                     const Platform& platform) {
   const twin::TensorArg& x = inputs.at(0);
@@ -19,6 +19,7 @@ twin::Plan MakePlan(const std::vector<twin::TensorArg>& inputs, const std::map<s
   t.tiles = (t.elems + vit::kStockTile - 1) / vit::kStockTile;
   t.passes = uint32_t(attrs.at("passes"));
   t.row_elems = uint32_t(attrs.at("row_elems"));
+  t.store = uint32_t(attrs.at("store"));
   if (t.row_elems == 0 || vit::kStockTile % t.row_elems != 0 || t.elems % t.row_elems != 0) {
     throw std::invalid_argument("stock_stream: row_elems must divide the number of elements and " +
                                 std::to_string(vit::kStockTile));

@@ -53,6 +53,7 @@ class StockStream {
       Muls(work, work, 1.0f, static_cast<int32_t>(count));
       PipeBarrier<PIPE_V>();
     }
+    if (t_.store == 0) return;
     LocalTensor<half> y = out_.AllocTensor<half>();
     Cast(y, work, RoundMode::CAST_RINT, count);
     out_.EnQue(y);
