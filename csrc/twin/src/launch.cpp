@@ -34,7 +34,6 @@ void CheckCoreAtEnd(Core& c) {
   if (spr.atomic != Atomic::kNone) {
     Report(Rule::kAtomicLeft, "the kernel ends in atomic mode: SetAtomicNone is missing", spr.atomic_loc);
   }
-  if (spr.ctrl != 0) Report(Rule::kStateLeft, "the kernel ends with CTRL changed", spr.ctrl_loc);
   CheckFlagsAtEnd(c);
   for (int e = 0; e < kEvents; ++e) {
     for (int id = 0; id < kEventIds; ++id) {

@@ -34,7 +34,7 @@ const char* Name(Rule rule) {
       "out-of-bounds", "misaligned", "uninitialised-read", "use-after-free", "missing-sync", "missing-barrier",
       "cross-core-race", "queue-misuse", "queue-leak", "flag-left-set", "double-set", "wait-without-set", "event-id",
       "event-leak", "cross-core-overflow", "cross-core-unread", "cross-core-id", "cross-core-pipe", "deadlock",
-      "step-limit", "mask-left", "atomic-left", "state-left", "stale-scalar-read", "dirty-line", "field-range",
+      "step-limit", "mask-left", "atomic-left", "stale-scalar-read", "dirty-line", "field-range",
       "parameter", "rounds-down", "position", "wrong-core", "dtype", "overlap", "mask", "stride", "temp-size",
       "nan-input", "gemv-trap", "quant-mode", "unit-flag", "capacity", "buffer-count", "live-tensors",
       "output-unwritten", "input-written", "init-state", "kernel-type", "mixed-static"};

@@ -145,9 +145,6 @@ void IssueCast(const VecArg* args, RoundMode mode, const VecMask& mask, Loc loc)
 
 namespace AscendC {
 
-void SetDeqScale(half scale, twin::Loc loc) {
-  twin::Cur().spr.deq_scale = float(scale);
-  twin::Cur().spr.ctrl_loc = loc;
-}
+void SetDeqScale(half scale) { twin::Cur().spr.deq_scale = float(scale); }
 
 }  // namespace AscendC

@@ -1,5 +1,5 @@
 // The core a fiber runs on, as the device code and the API functions see it: who it is, and the special registers
-// (masks, atomic mode, dequantisation scale, CTRL) that instructions read when they are issued.
+// (masks, atomic mode, dequantisation scale) that instructions read when they are issued.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +40,10 @@ struct SprState {
   bool mask_changed = false;                     // by SetVectorMask and not yet by ResetMask
   Atomic atomic = Atomic::kNone;
   ElemType atomic_type = ElemType::kFloat;
-  uint64_t ctrl = 0;
   float deq_scale = 1.0f;
   uint64_t cmp_mask[2] = {0, 0};  // written by the register form of Compare
   bool initialised = false;       // by TPipe or InitSocState
-  Loc mask_loc, atomic_loc, ctrl_loc;
+  Loc mask_loc, atomic_loc;
 };
 
 struct Launch;     // launch.h: what all cores share

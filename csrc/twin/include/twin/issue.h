@@ -84,7 +84,7 @@ bool NeedRun();
 enum class Rule : uint8_t {
   kOutOfBounds, kMisaligned, kUninitialisedRead, kUseAfterFree, kMissingSync, kMissingBarrier, kCrossCoreRace,
   kQueueMisuse, kQueueLeak, kFlagLeft, kDoubleSet, kWaitWithoutSet, kEventId, kEventLeak, kCrossCoreOverflow,
-  kCrossCoreUnread, kCrossCoreId, kCrossCorePipe, kDeadlock, kStepLimit, kMaskLeft, kAtomicLeft, kStateLeft,
+  kCrossCoreUnread, kCrossCoreId, kCrossCorePipe, kDeadlock, kStepLimit, kMaskLeft, kAtomicLeft,
   kStaleScalar, kDirtyLine, kFieldRange, kParameter, kRoundsDown, kPosition, kWrongCore, kDtype, kOverlap, kMask,
   kStride, kTempSize, kNanInput, kGemvTrap, kQuantMode, kUnitFlag, kCapacity, kBufferCount, kLiveTensors,
   kOutputUnwritten, kInputWritten, kInitState, kKernelType, kMixedStatic,

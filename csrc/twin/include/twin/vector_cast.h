@@ -5,7 +5,7 @@
 
 namespace AscendC {
 
-void SetDeqScale(half scale, twin::Loc loc = twin::Loc::Current());
+void SetDeqScale(half scale);
 
 }  // namespace AscendC
 
