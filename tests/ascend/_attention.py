@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,16 +145,15 @@ def check_backward(case: Case, deterministic: bool, seed: int = 0, **kwargs) -> 
     return result
 
 
-FLAGS = ("PipeBarrier", "SetFlag", "WaitFlag", "CrossCoreSetFlag", "CrossCoreWaitFlag")
+def forward_runs(cases: list[Case]) -> list[Callable[..., dict]]:
+    """Launches of the forward on unit-normal data, for the mutation test."""
+    return [functools.partial(run_forward, case, inputs(case)[0]) for case in cases]
 
 
-def unnoticed(op: str, runs: list) -> set[str]:
-    """Synchronisation sites of `op` whose absence none of `runs` (functions that take twin_run's keywords) reports."""
-    alive: dict[str, bool] = {}
-    for run in runs:
-        assert run()["diagnostics"] == []
-        for site in native.twin_sync_sites(op):
-            if site["kind"] in FLAGS and site["executions"] and alive.get(site["site"], True):
-                alive[site["site"]] = not run(mute=[site["site"]])["diagnostics"]
-    assert len(alive) > 30
-    return {site for site, lives in alive.items() if lives}
+def backward_runs(cases: list[tuple[Case, bool]]) -> list[Callable[..., dict]]:
+    """Launches of the backward, (case, deterministic) each, for the mutation test."""
+    runs = []
+    for case, deterministic in cases:
+        qkv, dout = inputs(case)
+        runs.append(functools.partial(run_backward, case, dout, qkv, saved_for_backward(case, qkv), deterministic))
+    return runs

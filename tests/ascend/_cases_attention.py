@@ -27,8 +27,10 @@ QUICK = (
     Case(1, 1537, 1, 80, "bfloat16"),
 )
 
-# Every buffer and every slot of the ring is used more than once: what a missing flag would do has to happen.
-MUTATION = (Case(30, 33, 4, 64), Case(1, 1100, 1, 128), Case(1, 1537, 1, 32))
+# Every buffer and every slot of the ring is used more than once: what a missing flag would do has to happen. The gradient's
+# come with the way dQ is summed: a head in L1, in order, atomically.
+FORWARD_MUTATION = (Case(30, 33, 4, 64), Case(1, 1100, 1, 128), Case(1, 1537, 1, 32))
+BACKWARD_MUTATION = ((Case(30, 33, 4, 64), False), (Case(1, 577, 1, 32), True), (Case(1, 577, 1, 32), False))
 
 
 def grid() -> Iterator[Case]:
