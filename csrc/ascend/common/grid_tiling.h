@@ -31,16 +31,21 @@ constexpr uint64_t LargestRun(uint64_t total, uint64_t unit, uint64_t parts) {
 // A run of rows is walked in equal blocks of at most kPanelRows.
 constexpr uint64_t BlockRows(uint64_t rows) { return Up(Ceil(rows, Ceil(rows, kPanelRows)), 16); }
 
-// How L1 is divided for left panels of `a_rows` rows, by depth of a stage and number of stages. When the left panels of
-// the whole depth fit, they stay. False when there is not enough room.
-inline bool DivideL1(ProductGrid& g, uint64_t a_rows, uint64_t depth, uint32_t stage_depth, uint32_t slots, bool keep_a,
+// What may stay in L1 from one product to the next.
+enum class Keep { kNothing, kRows, kCols };
+
+// How L1 is divided for left panels of `a_rows` rows, by depth of a stage and number of stages. False when there is not
+// enough room.
+inline bool DivideL1(ProductGrid& g, uint64_t a_rows, uint64_t depth, uint32_t stage_depth, uint32_t slots, Keep keep,
                      const Platform& platform) {
   const uint64_t left = a_rows * stage_depth * 2, right = uint64_t(kPanelCols) * stage_depth * 2;
-  const uint64_t chunks = Ceil(depth, stage_depth);
-  const uint32_t a_slots = keep_a && chunks > slots ? uint32_t(chunks) : slots;
-  g.panels = {stage_depth, a_slots, slots, uint32_t(a_rows)};
-  g.keep_a = keep_a;
-  return a_slots * left + slots * right <= platform.l1;
+  const uint32_t chunks = uint32_t(Ceil(depth, stage_depth));
+  if (keep == Keep::kCols && chunks <= slots) return false;
+  const uint32_t a_slots = keep == Keep::kRows ? std::max(chunks, slots) : slots;
+  const uint32_t b_slots = keep == Keep::kCols ? chunks : slots;
+  g.panels = {stage_depth, a_slots, b_slots, uint32_t(a_rows)};
+  g.keep_a = keep == Keep::kRows, g.keep_b = keep == Keep::kCols;
+  return a_slots * left + b_slots * right <= platform.l1;
 }
 
 // Deep stages make for long rows; of shallow ones more fit.
@@ -62,7 +67,7 @@ inline uint64_t Cycles(const ProductGrid& g, bool over_rows) {
     const uint64_t cube = chunks * halves * kMmadStart + (m / 16) * (n / 16) * (k / 16);
     const uint64_t load = (halves * m * 2 / kToL0a + n * 2 / kToL0b) * k;
     const uint64_t left = (g.keep_a ? Ceil(m, panels) : m) * 100 / RowShare(over_rows ? m : g.panels.depth);
-    const uint64_t right = n * 100 / RowShare(over_rows ? n : g.panels.depth);
+    const uint64_t right = (g.keep_b ? Ceil(n, blocks) : n) * 100 / RowShare(over_rows ? n : g.panels.depth);
     const uint64_t fetch = (left + right) * depth * 2 / kFromL2;
     const uint64_t store = m * n * 4 / kToL2;
     // One half of the columns is stored while the other is computed, unless there is only one.
@@ -89,13 +94,14 @@ inline ProductGrid MakeProductGrid(uint32_t rows, uint32_t cols, uint32_t depth,
     for (uint32_t c = 1; c <= std::min(most(grid::Ceil(cols, 16)), cores / r); ++c) {
       const uint32_t deepest = over_rows ? std::min(most(grid::Ceil(depth, kPanelDepth)), cores / (r * c)) : 1;
       for (uint32_t d = 1; d <= deepest; ++d) {
-        ProductGrid g{rows, cols, depth, r, c, d, 0, {}};
+        ProductGrid g{rows, cols, depth, r, c, d, 0, 0, {}};
         const uint64_t a_rows = grid::BlockRows(grid::LargestRun(rows, 16, r));
         const uint64_t run = grid::LargestRun(depth, kPanelDepth, d);
         const uint64_t summands = uint64_t(rows) * cols * 4 * (d - 1) * 2 / (grid::kFromL2 * cores);
         for (const grid::Stages stages : grid::kStages) {
-          for (const bool keep_a : {true, false}) {
-            if (!grid::DivideL1(g, a_rows, run, stages.depth, stages.slots, keep_a, platform)) continue;
+          for (const grid::Keep keep : {grid::Keep::kRows, grid::Keep::kCols, grid::Keep::kNothing}) {
+            if (over_rows && keep == grid::Keep::kCols) continue;  // two summands would have to share them
+            if (!grid::DivideL1(g, a_rows, run, stages.depth, stages.slots, keep, platform)) continue;
             const uint64_t cycles = grid::Cycles(g, over_rows) + summands;
             if (cycles < best_cycles) best = g, best_cycles = cycles;
           }

@@ -12,8 +12,9 @@
 //   FIX                                   half 0             half 1
 //
 // The left panels of a product may stay in L1 for the next one (keep_a): a block of rows against many columns then reads
-// them once. Left panels live in a ring of their own, at least as long as that of the right panels, and every stage
-// comes with a right panel: so the flag of the right panel guards both.
+// them once. Or the right ones may (keep_b): a panel of columns against many rows. Those that may stay live in a ring of
+// their own that is at least as long as that of the others, with which every stage comes: so the flag of the others
+// guards both.
 #pragma once
 
 #include "common/l0_load.h"
@@ -37,6 +38,7 @@ struct PanelProduct {
   uint32_t m, n, k;
   uint32_t k_first;           // where the summation starts, a multiple of the depth; it wraps around
   bool keep_a;                // A is that of the product before, and all its panels are in L1
+  bool keep_b = false;        // the same of B
 };
 
 // Program is
@@ -66,7 +68,7 @@ class PanelCube {
     Begin();
     Cursor fetched = First(), done = First();
     while (done.product < program_.Count()) {
-      while (fetched.product < program_.Count() && fetched.stage < done.stage + t_.b_slots && Fetch(fetched)) {
+      while (fetched.product < program_.Count() && fetched.stage < done.stage + Stages() && Fetch(fetched)) {
         Advance(fetched);
       }
       Cursor second = done;
@@ -85,9 +87,15 @@ class PanelCube {
     PanelProduct<T> p;
     uint32_t product, chunk;  // chunk of its summation
     uint32_t stage;           // of all
-    uint32_t left, left_end;  // where its left panels begin in their ring, and where those of the next will
+    uint32_t kept, kept_end;  // where its panels begin in the ring of those that may stay, where those of the next will
   };
 
+  // The shorter of the two rings is that of the stages under way, the panels of the longer one may stay.
+  __aicore__ inline bool KeepsRight() const { return t_.a_slots < t_.b_slots; }
+  __aicore__ inline uint32_t Stages() const { return Min(t_.a_slots, t_.b_slots); }
+  __aicore__ inline uint32_t SlotOf(const Cursor& c, uint32_t slots, bool kept) const {
+    return (kept ? c.kept + c.chunk : c.stage) % slots;
+  }
   __aicore__ inline uint32_t Chunks(const PanelProduct<T>& p) const { return CeilDiv(p.k, t_.depth); }
   // Where in the summation the cursor stands, and how much of it the stage covers.
   __aicore__ inline uint32_t PlaceOf(const Cursor& c) const {
@@ -98,8 +106,8 @@ class PanelCube {
   __aicore__ inline Cursor First() {
     Cursor c;
     c.p = program_.At(0);
-    c.product = c.chunk = c.stage = c.left = 0;
-    c.left_end = Chunks(c.p);
+    c.product = c.chunk = c.stage = c.kept = 0;
+    c.kept_end = Chunks(c.p);
     return c;
   }
   __aicore__ inline void Advance(Cursor& c) {
@@ -108,21 +116,21 @@ class PanelCube {
     c.chunk = 0;
     if (++c.product == program_.Count()) return;
     c.p = program_.At(c.product);
-    if (c.p.keep_a) return;
-    c.left = c.left_end;
-    c.left_end += Chunks(c.p);
+    if (c.p.keep_a || c.p.keep_b) return;
+    c.kept = c.kept_end;
+    c.kept_end += Chunks(c.p);
   }
 
   // Every buffer starts free; at the end every flag is taken back.
   __aicore__ inline void Begin() {
-    for (int32_t i = 0; i < int32_t(t_.b_slots); ++i) SetFlag<HardEvent::MTE1_MTE2>(i);
+    for (int32_t i = 0; i < int32_t(Stages()); ++i) SetFlag<HardEvent::MTE1_MTE2>(i);
     for (int32_t i = 0; i < 2; ++i) {
       SetFlag<HardEvent::M_MTE1>(i);
       SetFlag<HardEvent::FIX_M>(i);
     }
   }
   __aicore__ inline void End() {
-    for (int32_t i = 0; i < int32_t(t_.b_slots); ++i) WaitFlag<HardEvent::MTE1_MTE2>(i);
+    for (int32_t i = 0; i < int32_t(Stages()); ++i) WaitFlag<HardEvent::MTE1_MTE2>(i);
     for (int32_t i = 0; i < 2; ++i) {
       WaitFlag<HardEvent::M_MTE1>(i);
       WaitFlag<HardEvent::FIX_M>(i);
@@ -135,7 +143,7 @@ class PanelCube {
     const PanelProduct<T>& p = c.p;
     const uint32_t k0 = PlaceOf(c), k = DepthOf(c);
     if (!p.keep_a && !program_.Fetch(c.product, k0 + k)) return false;
-    const int32_t slot = static_cast<int32_t>(c.stage % t_.b_slots);
+    const int32_t slot = static_cast<int32_t>(c.stage % Stages());
     WaitFlag<HardEvent::MTE1_MTE2>(slot);
     if (!p.keep_a) {
       if (layout == PanelLayout::kTN) {
@@ -144,22 +152,23 @@ class PanelCube {
         LoadRows(Left(c).data, p.a[k0], p.m, k, p.a_pitch);
       }
     }
-    if (layout == PanelLayout::kNT) {
-      LoadRows(Right(c).data, p.b[k0], p.n, k, p.b_pitch);
-    } else {
-      LoadRows(Right(c).data, p.b[uint64_t(k0) * p.b_pitch], k, p.n, p.b_pitch);
+    if (!p.keep_b) {
+      if (layout == PanelLayout::kNT) {
+        LoadRows(Right(c).data, p.b[k0], p.n, k, p.b_pitch);
+      } else {
+        LoadRows(Right(c).data, p.b[uint64_t(k0) * p.b_pitch], k, p.n, p.b_pitch);
+      }
     }
     SetFlag<HardEvent::MTE2_MTE1>(slot);
     return true;
   }
 
   __aicore__ inline L1Matrix<T> Left(const Cursor& c) {
-    const uint32_t slot = (c.left + c.chunk) % t_.a_slots;
-    return {left_.template Get<T>()[slot * t_.a_rows * t_.depth],
+    return {left_.template Get<T>()[SlotOf(c, t_.a_slots, !KeepsRight()) * t_.a_rows * t_.depth],
             RoundUp(layout == PanelLayout::kTN ? DepthOf(c) : c.p.m, kFractal)};
   }
   __aicore__ inline L1Matrix<T> Right(const Cursor& c) {
-    return {right_.template Get<T>()[c.stage % t_.b_slots * kPanelCols * t_.depth],
+    return {right_.template Get<T>()[SlotOf(c, t_.b_slots, KeepsRight()) * kPanelCols * t_.depth],
             RoundUp(layout == PanelLayout::kNT ? c.p.n : DepthOf(c), kFractal)};
   }
 
@@ -187,7 +196,7 @@ class PanelCube {
   }
 
   __aicore__ inline void MultiplyHalf(const Cursor& c, uint32_t half, uint32_t halves) {
-    const int32_t slot = static_cast<int32_t>(c.stage % t_.b_slots);
+    const int32_t slot = static_cast<int32_t>(c.stage % Stages());
     const uint32_t m = RoundUp(c.p.m, kFractal), n = RoundUp(ColsOf(c, half), kFractal), depth = DepthOf(c);
     if (half == 0) WaitFlag<HardEvent::MTE2_MTE1>(slot);
     if (c.chunk == 0) WaitFlag<HardEvent::FIX_M>(static_cast<int32_t>(half));

@@ -13,7 +13,7 @@ constexpr uint32_t kPanelDepth = 128;  // of one product in L0
 struct PanelTiling {
   uint32_t depth;    // summation per stage, a multiple of kPanelDepth
   uint32_t a_slots;  // left panels in L1
-  uint32_t b_slots;  // right panels in L1, which is also how many stages are under way
+  uint32_t b_slots;  // right panels in L1; the smaller of the two is how many stages are under way
   uint32_t a_rows;   // rows of a left panel, a multiple of 16
 };
 

@@ -14,12 +14,12 @@ struct GridTile {
   uint32_t row, rows, col, cols;
   uint32_t depth_first, depth, part;  // of the summation
   uint32_t depth_turn;                // where in it to start, a multiple of the depth of a stage
-  bool same_rows;                     // as the tile before, and the same part of the depth
+  bool same_rows, same_cols;          // as the tile before, and the same part of the depth
 };
 
 // The tiles of one core: block of rows by block of rows (of the same size on all cores), within it panel by panel of
-// columns. Cores start with different panels and at different places of the summation, so that they do not all ask L2
-// for the same lines at the same time.
+// columns, or the other way round where columns stay in L1. Cores start with different panels and at different places
+// of the summation, so that they do not all ask L2 for the same lines at the same time.
 class GridSequence {
  public:
   __aicore__ inline GridSequence(const ProductGrid& g, uint32_t core) {
@@ -36,14 +36,18 @@ class GridSequence {
     const uint32_t stages = CeilDiv(depth_, g.panels.depth);
     depth_turn_ = (panels_ * row_part % g.row_parts * stages / g.row_parts + col_part * stages / g.col_parts) % stages *
                   g.panels.depth;
-    count_ = CeilDiv(rows_, block_rows_) * panels_;
+    blocks_ = CeilDiv(rows_, block_rows_);
+    by_cols_ = g.keep_b != 0;
+    count_ = blocks_ * panels_;
   }
 
   __aicore__ inline uint32_t Count() const { return count_; }
 
   __aicore__ inline GridTile At(uint32_t index) const {
     GridTile t;
-    const uint32_t row = index / panels_ * block_rows_, col = (index % panels_ + turn_) % panels_ * kPanelCols;
+    const uint32_t block = by_cols_ ? index % blocks_ : index / panels_;
+    const uint32_t panel = ((by_cols_ ? index / blocks_ : index % panels_) + turn_) % panels_;
+    const uint32_t row = block * block_rows_, col = panel * kPanelCols;
     t.row = row_ + row;
     t.rows = Min(block_rows_, rows_ - row);
     t.col = col_ + col;
@@ -52,7 +56,8 @@ class GridSequence {
     t.depth = depth_;
     t.part = part_;
     t.depth_turn = depth_turn_;
-    t.same_rows = index % panels_ != 0;
+    t.same_rows = !by_cols_ && index % panels_ != 0;
+    t.same_cols = by_cols_ && index % blocks_ != 0;
     return t;
   }
 
@@ -66,7 +71,8 @@ class GridSequence {
   }
 
   uint32_t part_, row_, rows_, col_, cols_, depth_first_, depth_, depth_turn_;
-  uint32_t block_rows_, panels_, turn_, count_ = 0;
+  uint32_t block_rows_, blocks_, panels_, turn_, count_ = 0;
+  bool by_cols_;  // panel by panel, within it block by block
 };
 
 }  // namespace vit

@@ -32,7 +32,7 @@ inline std::string CheckLinear(const LinearShape& shape) {
 
 // The shape must have passed CheckLinear. `epilogue` is made of LinearEpilogue.
 inline LinearTiling MakeLinearTiling(const LinearShape& shape, uint32_t epilogue, const Platform& platform) {
-  return {MakeProductGrid(uint32_t(shape.rows), uint32_t(shape.out), uint32_t(shape.in), false, platform), epilogue};
+  return {MakeProductGrid(uint32_t(shape.rows), uint32_t(shape.out), uint32_t(shape.in), false, platform), epilogue, 0};
 }
 
 inline uint64_t LinearWorkspace(const LinearTiling& t) {

@@ -19,6 +19,7 @@ enum LinearEpilogue : uint32_t {
 struct LinearTiling {
   ProductGrid grid;  // y: rows of x against rows of w
   uint32_t epilogue;
+  uint32_t rsv;
 };
 static_assert(sizeof(LinearTiling) % 8 == 0, "tiling data is padded to 8 bytes");
 

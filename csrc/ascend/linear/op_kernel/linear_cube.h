@@ -45,6 +45,7 @@ class LinearCube {
     p.k = tile.depth;
     p.k_first = tile.depth_turn;
     p.keep_a = t_.grid.keep_a != 0 && tile.same_rows;
+    p.keep_b = tile.same_cols;
     return p;
   }
 

@@ -97,6 +97,7 @@ class InputGradCube {
     p.k = tile.depth;
     p.k_first = tile.depth_turn;
     p.keep_a = t_.input.keep_a != 0 && tile.same_rows;
+    p.keep_b = tile.same_cols;
     return p;
   }
 
