@@ -62,7 +62,7 @@ def print_result(document: Any) -> None:
     """The `--result` line and one JSON document, the last things a command prints. Numbers that are not finite are null."""
     sys.stderr.flush()
     print("--result")
-    print(json.dumps(_finite(document), indent=2, allow_nan=False), flush=True)
+    print(json.dumps(finite(document), indent=2, allow_nan=False), flush=True)
 
 
 def positive_int(text: str) -> int:
@@ -108,11 +108,12 @@ def _first_paragraph(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON-ready document with null for the numbers that JSON does not know."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value

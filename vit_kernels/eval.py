@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     from tqdm import tqdm
 
     from vit_kernels.data import Loader
-    from vit_kernels.data.datasets import load_dataset, load_test_images
+    from vit_kernels.data.datasets import absolute_name, load_dataset, load_test_images
     from vit_kernels.inference import load_classifier
     from vit_kernels.training.evaluation import evaluate
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     name = args.dataset or trained_on.get("dataset")
     if name is None:
         raise UsageError(f"{classifier.path} does not say what it was trained on; name the images with --dataset")
-    if name == trained_on.get("dataset"):  # the part that training left out
+    if absolute_name(name) == trained_on.get("dataset"):  # the part that training left out
         images = load_dataset(name, args.data_dir or trained_on.get("data_dir")).test
     else:
         images = load_test_images(name, args.data_dir)

@@ -86,6 +86,8 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
     opened = checkpoints.load(path)
     if checkpoint_io.is_own(opened.metadata):
         own = checkpoint_io.load(path)
+        if not own.config.num_classes:
+            raise checkpoints.CheckpointError(f"{path} is a backbone without a classifier")
         return Classifier(own.build(backend).set_train(False), own.preprocessing, own.classes, str(path), own.training)
     config = ViTConfig(**opened.config)
     if not config.num_classes:

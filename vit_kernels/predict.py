@@ -102,7 +102,7 @@ def write_results(path: str, rows: list[dict[str, Any]]) -> None:
     from vit_kernels.training.files import write_text
 
     if path.lower().endswith(".json"):
-        write_text(path, json.dumps(rows, indent=2) + "\n")
+        write_text(path, json.dumps(_cli.finite(rows), indent=2) + "\n")
         return
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

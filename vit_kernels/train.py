@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -64,10 +65,11 @@ def main(argv: list[str]) -> int:
     model = ViTForImageClassification(config, backend=args.backend, seed=args.seed)
     name = args.model or "vit"
     dataset_name = Path(data.name).name
-    folder = RunFolder.create(args.output or Path(ROOT) / f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset_name}-{name}")
-    record = {"dataset": data.name, "data_dir": args.data_dir}
-    folder.write_config({"command": "train", **record, "model_name": name, "seed": args.seed, "backend": model.backend,
-                         "workers": args.workers, "classes": data.train.classes, **_plain(recipe)})
+    record = {"dataset": data.name, "data_dir": os.path.abspath(args.data_dir) if args.data_dir else None}
+    folder = RunFolder.create(
+        args.output or Path(ROOT) / f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset_name}-{name}",
+        {"command": "train", **record, "model_name": name, "seed": args.seed, "backend": model.backend,
+         "workers": args.workers, "classes": data.train.classes, **_plain(recipe)})
 
     augmentation = recipe.augmentation
     train_loader = Loader(data.train, recipe.preprocessing, batch_size, augmentation.transform(recipe.preprocessing),
@@ -82,7 +84,7 @@ def main(argv: list[str]) -> int:
     try:
         result = trainer.fit()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the training so far is in {folder.last}") from None
+        raise KeyboardInterrupt(f"the training so far is in {folder.last}" if folder.last.exists() else "") from None
     _cli.print_result({**dataclasses.asdict(result), "backend": model.backend, "output": str(folder.path)})
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from vit_kernels.data import digits
@@ -50,7 +51,12 @@ def load_dataset(name: str, data_dir: str | Path | None = None) -> Splits:
     path = Path(name)
     if not path.exists():
         raise UsageError(f"dataset {name!r} is neither {' nor '.join(NAMES)} nor an existing folder; check the spelling")
-    return Splits(str(path), *load_folder(path))
+    return Splits(absolute_name(name), *load_folder(path))
+
+
+def absolute_name(name: str) -> str:
+    """A data set's name such that it means the same in every working directory: folders get their full path."""
+    return name if name in NAMES else os.path.abspath(name)
 
 
 def load_test_images(name: str, data_dir: str | Path | None = None) -> ImageDataset:

@@ -32,8 +32,8 @@ def replacing(path: str | Path) -> Iterator[str]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; free space there or choose another folder "
-                          "with --output") from error
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; free space there or choose another "
+                          "place") from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

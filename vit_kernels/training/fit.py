@@ -17,7 +17,7 @@ from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import TrainingError
 from vit_kernels.training import checkpoint_io
 from vit_kernels.training.evaluation import Metrics, evaluate
-from vit_kernels.training.interrupts import Interrupts
+from vit_kernels.training.interrupts import Interrupted, Interrupts
 from vit_kernels.training.optimizer import AdamW
 from vit_kernels.training.param_groups import parameter_groups
 from vit_kernels.training.plot import plot_curve
@@ -74,7 +74,8 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite.
-            KeyboardInterrupt: after SIGINT or SIGTERM, when the last checkpoint has been written.
+            KeyboardInterrupt: after SIGINT or SIGTERM, when the last checkpoint has been written; after a second signal
+                at once.
             ImageError, OutputError: from the data and the run folder.
         """
         seconds = images = 0.0
@@ -82,18 +83,17 @@ class Trainer:
         terminal = sys.stderr.isatty()
         with Interrupts() as interrupts, tqdm(total=total, unit="img", unit_scale=True, mininterval=0.2 if terminal else 10,
                                               dynamic_ncols=terminal, file=sys.stderr) as bar:
-            for epoch in range(1, self.recipe.epochs + 1):
-                begin = time.perf_counter()
-                loss, epoch_seconds, epoch_images = self._epoch(epoch, bar, interrupts)
-                if interrupts.requested:
-                    break
-                # The first step compiles the graph; its time says nothing about speed.
-                seconds, images = seconds + epoch_seconds, images + epoch_images
-                metrics = evaluate(self.model, self.eval_loader)
-                self._finish_epoch(epoch, loss, metrics, epoch_images / max(epoch_seconds, 1e-9), begin, bar)
-        if interrupts.requested:
-            self._save(self.folder.last, len(self.rows), optimizer=True)
-            raise KeyboardInterrupt
+            try:
+                for epoch in range(1, self.recipe.epochs + 1):
+                    begin = time.perf_counter()
+                    loss, epoch_seconds, epoch_images = self._epoch(epoch, bar, interrupts)
+                    # The first step compiles the graph; its time says nothing about speed.
+                    seconds, images = seconds + epoch_seconds, images + epoch_images
+                    metrics = evaluate(self.model, self.eval_loader, interrupts.check)
+                    self._finish_epoch(epoch, loss, metrics, epoch_images / max(epoch_seconds, 1e-9), begin, bar)
+            except Interrupted:
+                self._save(self.folder.last, len(self.rows), optimizer=True)
+                raise KeyboardInterrupt from None
         best = max(self.rows, key=lambda row: row["eval_top1"])
         return Result(best["eval_top1"], best["eval_top5"], best["eval_loss"], self.rows[-1]["train_loss"],
                       len(self.rows), self.steps, images / max(seconds, 1e-9))
@@ -117,8 +117,7 @@ class Trainer:
                 begin = time.perf_counter()
             else:
                 images += batch.count
-            if interrupts.requested:
-                break
+            interrupts.check()
         return float(np.mean(losses)), time.perf_counter() - begin, images
 
     def _finish_epoch(self, epoch: int, loss: float, metrics: Metrics, rate: float, begin: float, bar: tqdm) -> None:

@@ -1,9 +1,13 @@
-"""Ctrl-C during training: the first one asks the loop to stop after the step in hand, the second one stops at once."""
+"""Ctrl-C during training: the first one stops the loop after the step in hand, the second one stops at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
+
+
+class Interrupted(Exception):
+    """The user asked to stop; raised between two steps, so that everything is whole."""
 
 
 class Interrupts:
@@ -22,6 +26,15 @@ class Interrupts:
     def __exit__(self, *exception) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def check(self, *_: object) -> None:
+        """Call between two steps; arguments are ignored, so that it serves as a progress callback.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.requested:
+            raise Interrupted
 
     def _handle(self, number: int, frame: object) -> None:
         if self.requested:

@@ -25,7 +25,7 @@ def plot_curve(path: str | Path, rows: list[dict[str, Any]], title: str) -> None
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, [row["train_loss"] for row in rows], label="training (augmented)", marker=marker, markersize=3)
+    left.plot(epochs, [row["train_loss"] for row in rows], label="training (as augmented and smoothed)", marker=marker, markersize=3)
     left.plot(epochs, [row["eval_loss"] for row in rows], label="test", marker=marker, markersize=3)
     left.set(title="Loss", ylabel="cross entropy")
     right.plot(epochs, [100 * row["eval_top1"] for row in rows], color="tab:green", label="test", marker=marker, markersize=3)

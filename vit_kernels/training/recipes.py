@@ -52,10 +52,11 @@ RECIPES = {
         augmentation=Augmentation(label_smoothing=0.1),
         epochs=30, batch_size=64, lr=2e-3, warmup_epochs=2, clip_norm=1.0),
     "fashion-mnist": Recipe(
-        model={**_SMALL, "image_size": 28, "patch_size": 4, "embed_dim": 96, "depth": 5, "num_heads": 3},
+        model={**_SMALL, "image_size": 28, "patch_size": 4, "embed_dim": 96, "depth": 4, "num_heads": 3},
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
-        augmentation=Augmentation(shift=1, flip=0.5, label_smoothing=0.1),
-        epochs=8, batch_size=128, lr=1.5e-3, warmup_epochs=1, clip_norm=1.0),
+        # A few passes over 60,000 images do not overfit: augmentation would only slow this model down.
+        augmentation=Augmentation(label_smoothing=0.1),
+        epochs=5, batch_size=64, lr=1e-3, warmup_epochs=0.5, clip_norm=1.0),
     # From scratch on photos: augmentation and schedule of DeiT (arXiv:2012.12877), scaled to small batches.
     "folder": Recipe(
         model={"image_size": 224, "patch_size": 16, "embed_dim": 192, "depth": 12, "num_heads": 3, "in_chans": 3,

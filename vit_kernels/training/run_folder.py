@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -27,26 +28,34 @@ class RunFolder:
         self.last, self.best, self.curve = self.path / LAST, self.path / BEST, self.path / CURVE
 
     @classmethod
-    def create(cls, wanted: str | Path) -> "RunFolder":
-        """Make the folder; if `wanted` holds another run already, make `wanted-1`, `-2`, ... instead.
+    def create(cls, wanted: str | Path, config: dict[str, Any]) -> "RunFolder":
+        """Make the folder with the run's configuration in it; if `wanted` holds another run already, `wanted-1`, `-2`, ...
+
+        Args:
+            wanted: the folder.
+            config: the resolved configuration, written as YAML.
 
         Raises:
-            OutputError: it cannot be made or written.
+            OutputError: it cannot be made or written; what was made is removed again.
         """
         for suffix in itertools.chain([""], (f"-{i}" for i in itertools.count(1))):
             path = Path(f"{wanted}{suffix}")
             if not (path / CONFIG).exists():
                 break
+        checkpoints = (path / LAST).parent
+        made = [p for p in (checkpoints, *checkpoints.parents) if not p.exists()]
         try:
-            (path / LAST).parent.mkdir(parents=True, exist_ok=True)
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            write_text(path / CONFIG, yaml.safe_dump(config, sort_keys=False))
         except OSError as error:
+            for folder in made:
+                with contextlib.suppress(OSError):  # not made after all, or somebody else's files are in it by now
+                    folder.rmdir()
+            if isinstance(error, OutputError):
+                raise
             raise OutputError(f"cannot make the output folder {path}: {error.strerror}; choose another with --output") \
                 from error
         return cls(path)
-
-    def write_config(self, config: dict[str, Any]) -> None:
-        """The resolved configuration, as YAML."""
-        write_text(self.path / CONFIG, yaml.safe_dump(config, sort_keys=False))
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """One line per finished epoch."""
