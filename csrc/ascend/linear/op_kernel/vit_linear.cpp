@@ -11,10 +11,10 @@
 // the vector cores sleep. The bias is not added by the cube: its table takes no bfloat16, and the vector cores have the
 // time.
 //
-// How rows and columns are dealt over the cores, and what stays in L1, is chosen by grid_tiling.h. For 12608 rows of 768
-// and a weight of 768 x 768 that is 8 x 3 runs: a core keeps its 256 rows of w, all of the depth, in L1 and takes its 13
-// blocks of x past them, so it reads 2.8 MB from L2 instead of the 7.7 MB with a block of x kept. For few rows more of the
-// cores divide the columns.
+// How rows and columns are dealt over the cores, and what stays in L1, is chosen by grid_tiling.h. For 12608 rows of
+// 768 and a weight of 768 x 768 that is 8 x 3 runs: a core keeps its 256 rows of w, all of the depth, in L1 and takes
+// its 13 blocks of x past them, so it reads 2.8 MB from L2 instead of the 7.7 MB with a block of x kept. For few rows
+// more of the cores divide the columns.
 #include "kernel_operator.h"
 
 #include "linear_cube.h"
