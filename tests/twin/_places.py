@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 KERNELS = Path(__file__).parent / "kernels"
@@ -36,7 +36,7 @@ class Places:
                 for d in result["diagnostics"]}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _marks(name: str) -> dict[str, int]:
     marks: dict[str, int] = {}
     for number, text in enumerate((KERNELS / f"{name}.cpp").read_text().splitlines(), 1):

@@ -30,7 +30,7 @@ def compile_kernels(source: Path, out: Path) -> Path:
     """Compiles one file of test kernels into a library that `twin_load` accepts."""
     command = [*compiler_command(), "-O1", "-fPIC", "-shared", str(source), "-o", str(out), str(native.LIBRARY),
                f"-Wl,-rpath,{native.LIBRARY.parent}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out
 

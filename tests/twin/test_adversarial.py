@@ -57,8 +57,8 @@ def test_a_seed_is_an_order(operands):
     assert len(set(outputs)) > 1
 
 
-MUTANTS = ["wait_l1_free", "wait_l1", "wait_l0_free", "wait_l0", "wait_c_free", "wait_c", "wait_ready", "wait_free", "deque",
-           "barrier_square", "barrier_sum", "wait_v_s", "wait_s_mte3"]
+MUTANTS = ["wait_l1_free", "wait_l1", "wait_l0_free", "wait_l0", "wait_c_free", "wait_c", "wait_ready", "wait_free",
+           "deque", "barrier_square", "barrier_sum", "wait_v_s", "wait_s_mte3"]
 
 
 @pytest.mark.parametrize("mark", MUTANTS)

@@ -31,7 +31,8 @@ def test_a_deadlock_is_reported_even_when_nothing_else_is(strict):
 
 @pytest.mark.parametrize("run_mode", ["eager", "late", "random", "cost"])
 def test_steps_are_bounded(run_mode):
-    result = native.launch("deadlock_endless", [], [], blocks=2, mode=native.MIX_AIV_1_0, run_mode=run_mode, max_steps=5000)
+    result = native.launch("deadlock_endless", [], [], blocks=2, mode=native.MIX_AIV_1_0, run_mode=run_mode,
+                           max_steps=5000)
     assert ("step-limit", "endless", "") in PLACES.found(result)
     assert "exceeded 5000 API calls; AIV 0 stands here; AIV 1 " in messages(result)
 

@@ -1,6 +1,6 @@
 """The time model against the public measurements of the reference (sections 1.5, 3.4, 6.3), and against itself.
 
-Nothing here was measured by this project; every published figure is quoted beside the tolerance that the model keeps."""
+Nothing here was measured by this project; every published figure stands beside the tolerance that the model keeps."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def price(op, inputs=(), params=(), outputs=(), blocks=1, mode=native.AIV_ONLY, 
 
 def per_step(op, params, steps=100, **kwargs):
     """Cycles of one step: what `steps` more of them add."""
-    cycles = [price(op, params=[*params[:1], n, *params[1:]], **kwargs)["estimate"]["cycles"] for n in (steps, 2 * steps)]
-    return (cycles[1] - cycles[0]) / steps
+    total = lambda n: price(op, params=[*params[:1], n, *params[1:]], **kwargs)["estimate"]["cycles"]
+    return (total(2 * steps) - total(steps)) / steps
 
 
 def stream(rows, row_bytes, pitch, across, per_instruction=64, passes=1):
@@ -68,8 +68,9 @@ def test_reading_global_memory_as_fractals():
 
 
 def test_streaming_addition():
-    """8192 x 8192 halves: reads alone 1.46 TB/s; with writes 2.35 TB/s, while L2 keeps the output. The pipes' schedule is
-    held against that; the kernel's time also charges the write-back, which the sample leaves to whoever comes next."""
+    """8192 x 8192 halves: reads alone 1.46 TB/s; with writes 2.35 TB/s, while L2 keeps the output. The pipes'
+    schedule is held against that; the kernel's time also charges the write-back, which the sample leaves to whoever
+    comes next."""
     estimate = price("estimate_add", [N * N * 2] * 2, [N * N, 8192], [N * N * 2], blocks=48)["estimate"]
     assert 2 * N * N * 2 / estimate["busy_us_AIV_PIPE_MTE2"] * 1e-6 == pytest.approx(1.46, rel=0.05)
     assert 3 * N * N * 2 / estimate["schedule_us"] * 1e-6 == pytest.approx(2.35, rel=0.1)
@@ -166,7 +167,7 @@ def test_the_dense_product_is_a_real_kernel(load_kernels, gelu, mode):
 
 
 def test_bank_conflicts():
-    """Two sources 256 B apart modulo 512 B do not meet, nor does a destination in other banks, 64 KB away (section 1.6)."""
+    """Two sources 256 B apart modulo 512 B do not meet, nor does a destination in other banks, 64 KB away."""
     run = lambda *where: price("estimate_banks", params=where)
     far, near = 80 * 1024, 40 * 1024
     conflicts = {where: run(*where)["counters"]["bank_conflict_cycles"] for where in
@@ -197,8 +198,8 @@ def test_a_barrier_over_the_cores_costs_and_the_launch_comes_on_top():
 def test_the_chip_is_a_parameter():
     chain = lambda sku: price("estimate_mmad", params=[128, 256, 64, 100], mode=native.AIC_ONLY, sku=sku)["estimate"]
     assert chain("910B4")["busy_us_AIC_PIPE_M"] == pytest.approx(chain("910B1")["busy_us_AIC_PIPE_M"] * 1.85 / 1.5)
-    read = lambda sku, blocks: price("estimate_stream", [12288 * 24576], [3072, 2048, 24576, 12, 64, 1, 1], blocks=blocks,
-                                     sku=sku)["estimate"]
+    read = lambda sku, blocks: price("estimate_stream", [12288 * 24576], [3072, 2048, 24576, 12, 64, 1, 1],
+                                     blocks=blocks, sku=sku)["estimate"]
     assert read("910B4", 40)["kernel_us"] == pytest.approx(read("910B1", 48)["kernel_us"] * 1.8 / 0.8, rel=0.03)
 
 

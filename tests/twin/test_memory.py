@@ -181,8 +181,8 @@ def test_atomic_adds_gone_wrong(case, rule, here):
 
 @pytest.mark.parametrize("by_dma", [0, 1])
 def test_the_scalar_unit_tells_another_core(by_dma):
-    run = lambda **kwargs: native.launch("gm_scalar", [], [by_dma], [32], blocks=2, mode=native.MIX_AIV_1_0, workspace=64,
-                                         **kwargs)
+    run = lambda **kwargs: native.launch("gm_scalar", [], [by_dma], [32], blocks=2, mode=native.MIX_AIV_1_0,
+                                         workspace=64, **kwargs)
     take = "dma_take" if by_dma else "scalar_take"
     clean = run()
     assert clean["diagnostics"] == []
@@ -230,7 +230,8 @@ def test_padding_of_the_inner_dimension():
     for k, clear in [(20, 0), (20, 1), (32, 1)]:
         result = run(k, clear)
         assert result["diagnostics"] == []
-        np.testing.assert_allclose(result["outputs"][0].view(np.float32).reshape(16, 16), expected, rtol=1e-5, atol=1e-5)
+        got = result["outputs"][0].view(np.float32).reshape(16, 16)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
     stale = run(32, 0)
     assert {("uninitialised-read", "mmad_k")} == {(rule, here) for rule, here, _ in PLACES.found(stale)}
     assert np.isnan(stale["outputs"][0].view(np.float32)).all()  # seen in the result, too

@@ -23,7 +23,8 @@ def run(**changes):
 
 def test_what_a_run_returns():
     result = run()
-    assert set(result) == {"outputs", "output_dtypes", "output_shapes", "diagnostics", "notes", "counters", "estimate", "plan"}
+    assert set(result) == {"outputs", "output_dtypes", "output_shapes", "diagnostics", "notes", "counters", "estimate",
+                           "plan"}
     assert result["output_dtypes"] == ["uint8"] and result["output_shapes"] == [(256,)]
     assert result["plan"] == {"blocks": 1, "tiling_key": 0, "workspace_bytes": 0, "mode": "AIV_ONLY"}
     assert result["counters"]["gm_read_bytes"] == result["counters"]["gm_write_bytes"] == 256

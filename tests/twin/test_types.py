@@ -19,7 +19,8 @@ void Kernel() { %s }
 def complaint(body, tmp_path):
     source = tmp_path / "kernel.cpp"
     source.write_text(KERNEL % body)
-    done = subprocess.run([*compiler_command(), "-fsyntax-only", str(source)], capture_output=True, text=True)
+    command = [*compiler_command(), "-fsyntax-only", str(source)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     return done.stderr if done.returncode else ""
 
 

@@ -90,7 +90,8 @@ TEST_KERNEL(gm_stale) {
   DataCopy(out, t, 8);
 }
 
-// Each core writes one float, `P[0]` floats from its neighbour's. p[1]: 0 by SetValue, 1 by DataCopyPad, 2 core 1 by SetValue
+// Each core writes one float, `P[0]` floats from its neighbour's. p[1]: 0 by SetValue, 1 by DataCopyPad, 2 core 1 by
+// SetValue
 TEST_KERNEL(gm_neighbours) {
   TPipe pipe;
   TBuf<TPosition::VECCALC> buf;

@@ -32,7 +32,8 @@ void ForTiles(const Shape& s, uint32_t core, Visit visit) {
   }
 }
 
-LoadData3DParamsV2<half> Block(uint32_t rows, uint32_t channels, uint32_t k_ext, uint32_t m_ext, uint32_t k0, uint32_t m0) {
+LoadData3DParamsV2<half> Block(uint32_t rows, uint32_t channels, uint32_t k_ext, uint32_t m_ext, uint32_t k0,
+                               uint32_t m0) {
   LoadData3DParamsV2<half> p;
   p.l1H = 1;
   p.l1W = uint16_t(rows);
@@ -96,8 +97,8 @@ void Cube(GM_ADDR* io, GM_ADDR workspace, const Shape& s) {
       return;
     }
     if (count >= kRing) CrossCoreWaitFlag(1);
-    Fixpipe<float, float, CFG_ROW_MAJOR>(Global<float>(workspace)[(uint64_t(GetBlockIdx()) * kRing + count % kRing) * kM * kN],
-                                         c, fix);
+    const uint64_t slot = uint64_t(GetBlockIdx()) * kRing + count % kRing;
+    Fixpipe<float, float, CFG_ROW_MAJOR>(Global<float>(workspace)[slot * kM * kN], c, fix);
     CrossCoreSetFlag<2, PIPE_FIX>(0);
   });
   for (int32_t turn = 0; turn < 2; ++turn) {

@@ -224,7 +224,8 @@ TEST_KERNEL(memory_pad_k) {
   Fence();
   LoadData(b_buf.Get<half>(), l1, LoadData2DParams(0, 2, 1, 0, 0, true, 0));
   Fence();
-  Mmad(c_buf.Get<float>(), a_buf.Get<half>(), b_buf.Get<half>(), MmadParams(16, 16, uint16_t(P[0]), 0, false, true));  // @mmad_k
+  const MmadParams shape(16, 16, uint16_t(P[0]), 0, false, true);
+  Mmad(c_buf.Get<float>(), a_buf.Get<half>(), b_buf.Get<half>(), shape);  // @mmad_k
   Fence();
   FixpipeParamsV220 fix(16, 16, 16, 16, false);
   fix.quantPre = NoQuant;
