@@ -57,7 +57,8 @@ std::string DescribeFlag(Core& c, int id) {
   }
   std::string others;
   for (Core& o : c.launch->cores) {
-    if (o.block == c.block && o.index != c.index) others += (others.empty() ? "; " : ", ") + NameOf(o) + " " + StateOf(o);
+    if (o.block != c.block || o.index == c.index) continue;
+    others += (others.empty() ? "; " : ", ") + NameOf(o) + " " + StateOf(o);
   }
   return Format("cross-core flag %d, which nobody has set%s", id, others.c_str());
 }

@@ -55,9 +55,10 @@ void CheckLineSharing(Core& c, const Instr& in, const Span& s, const GmRegion& r
   Launch& launch = *c.launch;
   const auto foreign = [&](const Epoch& e) { return e.Valid() && e.core() != c.index && !knows(e); };
   const auto report = [&](const Epoch& e) {
-    Report(Rule::kCrossCoreRace, Format("%s on %s writes into a 64 B line of %s that %s of %s writes too, unordered: the "
-           "data cache writes back whole lines, and one of the two is lost", in.name, Name(in.pipe), region.name.c_str(),
-           Name(e.pipe()), NameOf(launch.cores[size_t(e.core())]).c_str()), in.loc, Where(launch, e));
+    Report(Rule::kCrossCoreRace, Format("%s on %s writes into a 64 B line of %s that %s of %s writes too, unordered: "
+           "the data cache writes back whole lines, and one of the two is lost", in.name, Name(in.pipe),
+           region.name.c_str(), Name(e.pipe()), NameOf(launch.cores[size_t(e.core())]).c_str()), in.loc,
+           Where(launch, e));
   };
   if (in.pipe == Pipe::S) {
     const uint64_t line = s.addr & ~63ull;

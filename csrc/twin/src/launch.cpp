@@ -30,7 +30,9 @@ void CheckCoreAtEnd(Core& c) {
   if (spr.mask_mode != AscendC::MaskMode::NORMAL) {
     Report(Rule::kMaskLeft, "the kernel ends in counter mask mode: SetMaskNorm is missing", spr.mask_loc);
   }
-  if (spr.mask_changed) Report(Rule::kMaskLeft, "the kernel ends with a vector mask set: ResetMask is missing", spr.mask_loc);
+  if (spr.mask_changed) {
+    Report(Rule::kMaskLeft, "the kernel ends with a vector mask set: ResetMask is missing", spr.mask_loc);
+  }
   if (spr.atomic != Atomic::kNone) {
     Report(Rule::kAtomicLeft, "the kernel ends in atomic mode: SetAtomicNone is missing", spr.atomic_loc);
   }
@@ -209,7 +211,9 @@ std::string PlaceOf(Loc loc) { return Format("%s:%u", loc.file, loc.line); }
 Site& SyncSite(const char* kind, Loc loc, const char* detail) {
   Launch& launch = *Cur().launch;
   uint64_t key = loc.line;
-  for (const char* text : {loc.file, kind, detail}) key = key * 0x9e3779b97f4a7c15ull + reinterpret_cast<uintptr_t>(text);
+  for (const char* text : {loc.file, kind, detail}) {
+    key = key * 0x9e3779b97f4a7c15ull + reinterpret_cast<uintptr_t>(text);
+  }
   const auto [it, fresh] = launch.site_index.emplace(key, nullptr);
   if (fresh) {
     const std::string place = PlaceOf(loc), name = place + ":" + kind + (*detail ? Format("<%s>", detail) : "");
@@ -260,7 +264,8 @@ void RunLaunch(Launch& launch, EntryFn entry) {
     for (GmRegion& r : launch.regions) {
       if (r.kind != GmKind::kOutput || !r.bytes) continue;
       const size_t bad = r.init.FirstClear(0, r.bytes);
-      if (bad != r.bytes) Report(Rule::kOutputUnwritten, Format("%s: byte %zu of %zu was never written", r.name.c_str(), bad, r.bytes), Loc{});
+      if (bad == r.bytes) continue;
+      Report(Rule::kOutputUnwritten, Format("%s: byte %zu of %zu was never written", r.name.c_str(), bad, r.bytes), Loc{});
     }
   }
   if (launch.declared_type < 0) {

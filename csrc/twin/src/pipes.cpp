@@ -1,6 +1,6 @@
-// The deferred queues. Entries of one pipe leave in order, except that up to the next wait or barrier an instruction may
-// overtake others as the hardware allows it to: never writing what the other still has to read. Sets do not hold it
-// up: they only say that what was issued before them is done.
+// The deferred queues. Entries of one pipe leave in order, except that up to the next wait or barrier an instruction
+// may overtake others as the hardware allows it to: never writing what the other still has to read. Sets do not hold
+// it up: they only say that what was issued before them is done.
 #include "pipes.h"
 
 #include "launch.h"

@@ -97,8 +97,8 @@ int TakeEvent(Core& c, AscendC::HardEvent event, Loc loc) {
     const Flag& f = c.state->flag[int(event)][id];
     if (used >> id & 1) continue;
     if (f.set) {
-      Report(Rule::kEventId, Format("the pool gives out id %d of %s while the kernel has that flag raised by itself: take "
-             "the id from AllocEventID", id, Name(event)), loc, f.set_loc);
+      Report(Rule::kEventId, Format("the pool gives out id %d of %s while the kernel has that flag raised by itself: "
+             "take the id from AllocEventID", id, Name(event)), loc, f.set_loc);
       continue;
     }
     used = uint8_t(used | 1u << id);

@@ -92,6 +92,13 @@ int32_t GmShadow::NewList() {
   return i;
 }
 
+void GmShadow::Release(Cell& c) {
+  if (c.others < 0) return;
+  lists_[size_t(c.others)].clear();
+  free_lists_.push_back(c.others);
+  c.others = -1;
+}
+
 uint32_t GmShadow::LastWrite(uint64_t offset, uint32_t len, Epoch* who) const {
   uint32_t stamp = 0;
   for (uint64_t b = offset / kShadowBlock; b * kShadowBlock < offset + len && b < blocks_.size(); ++b) {

@@ -84,6 +84,7 @@ class GmShadow {
   template <typename Knows>
   Conflict CheckCell(Cell& c, bool write, bool atomic, bool track_reads, Epoch me, uint32_t stamp, const Knows& knows);
   int32_t NewList();
+  void Release(Cell& c);  // its list
   uint64_t bytes_;
   std::vector<Cell> blocks_;
   std::unordered_map<uint64_t, std::array<Cell, kShadowBlock>> splits_;
@@ -127,11 +128,7 @@ Conflict GmShadow::CheckCell(Cell& c, bool write, bool atomic, bool track_reads,
   if (write && !atomic) {
     c.writer = me;
     c.stamp = stamp;
-    if (c.others >= 0) {
-      lists_[size_t(c.others)].clear();
-      free_lists_.push_back(c.others);
-      c.others = -1;
-    }
+    Release(c);
   } else if (write || track_reads) {
     if (c.others < 0) c.others = NewList();
     if (write) c.stamp = stamp;
@@ -178,10 +175,8 @@ Conflict GmShadow::Access(uint64_t offset, uint32_t len, bool write, bool atomic
       if (c && !first) first = {c.earlier, c.kind, i};
     }
     if (full && write && !atomic) {  // one piece again
-      if (whole.others >= 0) {
-        lists_[size_t(whole.others)].clear();
-        free_lists_.push_back(whole.others);
-      }
+      Release(whole);
+      for (Cell& cell : split->second) Release(cell);
       whole = Cell{me, stamp, -1};
       splits_.erase(split);
     }
