@@ -48,10 +48,10 @@ class RandomErasing:
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
         """(top, bottom, left, right), or None when every attempt missed."""
-        log_aspect = math.log(self.min_aspect)
+        log_aspect = abs(math.log(self.min_aspect))
         for _ in range(self.attempts):
             area = rng.uniform(self.min_area, self.max_area) * height * width / self.count
-            aspect = math.exp(rng.uniform(log_aspect, -log_aspect))
+            aspect = math.exp(rng.uniform(-log_aspect, log_aspect))
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if h < height and w < width:
                 top, left = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
