@@ -90,6 +90,16 @@ def test_vector_cores_tell_each_other(everyone, blocks, run_mode):
         assert ("cross-core-race", "own", "next") in PLACES.found(run(mute=[PLACES.site("wait_peers")]))
 
 
+@pytest.mark.parametrize("run_mode", MODES)
+def test_order_is_handed_on_from_core_to_core(run_mode):
+    run = lambda **kwargs: native.launch("cross_chain", [], [], [64], mode=native.MIX_AIC_1_2, workspace=64, **kwargs)
+    result = run(run_mode=run_mode)
+    assert result["diagnostics"] == []
+    np.testing.assert_array_equal(result["outputs"][0].view(np.float32).reshape(2, 8)[:, 0], [1, 0])
+    for mark in ("wait_written", "wait_told"):  # each link of the chain is needed
+        assert "cross-core-race" in native.rules(run(mute=[PLACES.site(mark)]))
+
+
 def test_a_flag_within_an_ai_core_does_not_reach_the_others():
     result = native.launch("cross_peers", [], [0], [128], blocks=2, mode=native.MIX_AIC_1_2, workspace=128)
     assert "cross-core-race" in native.rules(result)

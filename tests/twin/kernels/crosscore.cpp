@@ -134,6 +134,24 @@ TEST_KERNEL(cross_peers) {
   }
 }
 
+// A vector core reads what the other one wrote, told by the cube core that waited for both.
+TEST_KERNEL(cross_chain) {
+  TPipe pipe;
+  if ASCEND_IS_AIC {
+    CrossCoreWaitFlag(6);                  // @wait_written
+    CrossCoreSetFlag<2, PIPE_FIX>(7);
+  }
+  if ASCEND_IS_AIV {
+    TBuf<TPosition::VECCALC> buf;
+    pipe.InitBuffer(buf, 64);
+    LocalTensor<float> t = buf.Get<float>();
+    WriteOwn(workspace, t);
+    CrossCoreSetFlag<2, PIPE_MTE3>(6);
+    CrossCoreWaitFlag(7);                  // @wait_told
+    ReadNext(workspace, io[0], t, 2);
+  }
+}
+
 // By P[0]: what one must not do with cross-core flags.
 TEST_KERNEL(cross_misuse) {
   TPipe pipe;
