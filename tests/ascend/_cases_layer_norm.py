@@ -32,9 +32,9 @@ QUICK = (
     Case(1, 197, 768, "float32", mean=100.0),
 )
 
-# A core has one tile, and a core has several, so that every buffer is used again.
+# A core has one tile, and a core has several, so that every buffer is used again; fewer cores than groups of columns.
 MUTATION = (Case(1, 300, 200), Case(6, 500, 768), Case(1, 500, 768, "bfloat16", parameters="float32"),
-            Case(3, 400, 1280, "float32"))
+            Case(3, 400, 1280, "float32"), Case(1, 3, 768))
 
 
 def with_add(cases: tuple[Case, ...]) -> tuple[Case, ...]:

@@ -16,7 +16,9 @@ twin::Plan MakePlan(const std::vector<twin::TensorArg>& inputs, const std::map<s
   tiling.gamma_float = vit::ExpectColumns(op, "gamma", inputs.at(2), x);
   tiling.beta_float = vit::ExpectColumns(op, "beta", inputs.at(3), x);
   twin::Plan plan;
-  plan.outputs = {{x.dtype, x.shape}, {x.dtype, x.shape}, {"float32", vit::StatisticsShape(x)},
+  plan.outputs = {{x.dtype, x.shape},
+                  {x.dtype, x.shape},
+                  {"float32", vit::StatisticsShape(x)},
                   {"float32", vit::StatisticsShape(x)}};
   plan.blocks = tiling.blocks;
   plan.mode = twin::KernelMode::AIV_ONLY;

@@ -30,7 +30,8 @@ twin::Plan MakePlan(const std::vector<twin::TensorArg>& inputs, const std::map<s
 
 // args: dsum, dy, sum, gamma, mean, rstd, dx, dgamma, dbeta, workspace, tiling.
 void Entry(std::vector<GM_ADDR>& args) {
-  vit_add_layer_norm_grad(args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], args[9], args[10]);
+  vit_add_layer_norm_grad(args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8], args[9],
+                          args[10]);
 }
 
 }  // namespace

@@ -47,9 +47,7 @@ struct NormTensors {
     return XType() == ge::DT_FLOAT ? kLayerNormFloat : XType() == ge::DT_BF16 ? kLayerNormBf16 : kLayerNormHalf;
   }
   // float32 parameters beside 16-bit activations.
-  uint32_t IsWide(size_t input) const {
-    return context->GetInputDesc(input)->GetDataType() != XType() ? 1 : 0;
-  }
+  uint32_t IsWide(size_t input) const { return context->GetInputDesc(input)->GetDataType() != XType() ? 1 : 0; }
 
   // Each says what is wrong before it returns false.
   bool Fits(double eps) const {

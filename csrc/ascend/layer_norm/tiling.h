@@ -1,5 +1,5 @@
-// How a layer norm is cut up: pure arithmetic, shared by the CANN host side, the twin and the tests. Rows are dealt to all
-// vector cores in equal runs; a run passes through UB in tiles as tall as fit.
+// How a layer norm is cut up: pure arithmetic, shared by the CANN host side, the twin and the tests. Rows are dealt to
+// all vector cores in equal runs; a run passes through UB in tiles as tall as fit.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,6 @@
 #include <string>
 
 #include "common/platform.h"
-#include "common/row_fold.h"
 #include "layer_norm/tiling_data.h"
 
 namespace vit {
@@ -32,29 +31,31 @@ inline std::string CheckLayerNorm(const char* op, int64_t rows, int64_t width, d
   return "";
 }
 
-// UB bytes of one row of a tile: what the queues hold, the strips of floats, what rows are summed in, numbers per row.
-inline uint64_t LayerNormRowBytes(uint32_t width, uint32_t pitch, uint32_t elem_bytes, bool add) {
-  const uint64_t queues = uint64_t(pitch) * elem_bytes * (add ? 4 : 2);
-  const uint64_t fold = uint64_t(FoldedColumns(width)) / 8 * 9 * 4;
-  return queues + pitch * 4ull + fold + 8 * 4 + 32;
+namespace detail {
+
+constexpr uint64_t NormUp(uint64_t a, uint64_t b) { return (a + b - 1) / b * b; }
+constexpr uint32_t NormPitch(uint32_t width) { return uint32_t(NormUp(width, 16)); }
+
+// UB bytes with tiles of `rows` rows. Forward: the strip of floats, inputs and outputs, gamma and beta as they are
+// loaded and in fp32, numbers per row and a block of them.
+inline uint64_t NormBytes(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add) {
+  const uint64_t tile = rows * NormPitch(width), columns = NormUp(NormPitch(width) * 4ull, 512);
+  return tile * (4 + elem_bytes * (add ? 4 : 2)) + 32 + 4 * columns + 512 + NormUp(rows, 8) * (5 * 4 + 32);
 }
-// UB bytes of the gradient with tiles of `rows` rows: three strips of floats, the inputs, gamma as it is loaded and in fp32,
-// dgamma and dbeta, numbers per row and blocks of them.
-inline uint64_t LayerNormGradBytes(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add) {
-  const auto up = [](uint64_t bytes, uint64_t unit) { return (bytes + unit - 1) / unit * unit; };
-  const uint64_t tile = rows * up(width, 16), numbers = up(rows, 8);
-  const uint64_t strips = 3 * (up(tile * 4, 512) + 256), columns = 4 * up(up(width, 16) * 4, 512);
-  return strips + columns + tile * elem_bytes * (add ? 3 : 2) + numbers * (5 * 4 + 5 * 32) + 3 * 32;
+// Gradient: three strips of floats, the inputs, gamma likewise, dgamma and dbeta, numbers per row and five blocks.
+inline uint64_t NormGradBytes(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add) {
+  const uint64_t tile = rows * NormPitch(width), columns = NormUp(NormPitch(width) * 4ull, 512);
+  return 3 * (NormUp(tile * 4, 512) + 256) + 4 * columns + tile * elem_bytes * (add ? 3 : 2) +
+         NormUp(rows, 8) * (5 * 4 + 5 * 32) + 3 * 32;
 }
 
-// The arguments must have passed CheckLayerNorm; `fits` says whether a tile of so many rows fits UB.
+// `fits` says whether tiles of so many rows fit UB.
 template <typename Fits>
-LayerNormTiling MakeLayerNormTiling(uint64_t rows, uint32_t width, float eps, uint32_t elem_bytes, uint32_t most_rows,
-                                    const Platform& platform, const Fits& fits) {
+LayerNormTiling MakeNormTiling(uint64_t rows, uint32_t width, float eps, uint32_t most_rows, const Platform& platform,
+                               const Fits& fits) {
   LayerNormTiling t{};
   t.rows = rows, t.width = width, t.eps = eps;
-  const uint32_t unit = 32 / elem_bytes;
-  t.pitch = (width + unit - 1) / unit * unit;
+  t.pitch = NormPitch(width);
   t.inverse_width = 1.0f / float(width);
   t.blocks = uint32_t(std::min<uint64_t>(rows, uint64_t(platform.aiv)));
   const uint64_t share = (rows + t.blocks - 1) / t.blocks;
@@ -66,24 +67,20 @@ LayerNormTiling MakeLayerNormTiling(uint64_t rows, uint32_t width, float eps, ui
   return t;
 }
 
-inline uint32_t NormPitch(uint32_t width, uint32_t elem_bytes) {
-  const uint32_t unit = 32 / elem_bytes;
-  return (width + unit - 1) / unit * unit;
-}
+}  // namespace detail
 
-inline LayerNormTiling MakeLayerNormForwardTiling(uint64_t rows, uint32_t width, float eps, uint32_t elem_bytes, bool add,
-                                                  const Platform& platform) {
-  const uint32_t pitch = NormPitch(width, elem_bytes);
-  const uint64_t parameters = 2 * (2ull * pitch + 80) * 4;  // gamma and beta, each with the buffer it is loaded through
-  return MakeLayerNormTiling(rows, width, eps, elem_bytes, kMaxTileRows, platform, [&](uint64_t tile_rows) {
-    return tile_rows * LayerNormRowBytes(width, pitch, elem_bytes, add) + parameters + 2048 <= platform.ub;
+// The arguments must have passed CheckLayerNorm.
+inline LayerNormTiling MakeLayerNormForwardTiling(uint64_t rows, uint32_t width, float eps, uint32_t elem_bytes,
+                                                  bool add, const Platform& platform) {
+  return detail::MakeNormTiling(rows, width, eps, kMaxTileRows, platform, [&](uint64_t tile_rows) {
+    return detail::NormBytes(tile_rows, width, elem_bytes, add) <= platform.ub;
   });
 }
 
 inline LayerNormTiling MakeLayerNormGradTiling(uint64_t rows, uint32_t width, uint32_t elem_bytes, bool add,
                                                const Platform& platform) {
-  return MakeLayerNormTiling(rows, width, 0, elem_bytes, kMaxGradRows, platform, [&](uint64_t tile_rows) {
-    return LayerNormGradBytes(tile_rows, width, elem_bytes, add) <= platform.ub;
+  return detail::MakeNormTiling(rows, width, 0, kMaxGradRows, platform, [&](uint64_t tile_rows) {
+    return detail::NormGradBytes(tile_rows, width, elem_bytes, add) <= platform.ub;
   });
 }
 

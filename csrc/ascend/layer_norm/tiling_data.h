@@ -7,7 +7,7 @@ namespace vit {
 
 struct LayerNormTiling {
   uint64_t rows;
-  uint32_t width, pitch;  // of a row in elements, as it is and rounded up to 32 bytes
+  uint32_t width, pitch;  // of a row in elements, as it is and rounded up to 16
   uint32_t tile_rows;     // rows in UB at a time
   uint32_t blocks;        // vector cores launched; rows are dealt to them in equal runs
   float eps, inverse_width;

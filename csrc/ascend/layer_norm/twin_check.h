@@ -22,8 +22,10 @@ struct NormShape {
 
 inline NormShape ExpectRows(const char* op, const char* name, const twin::TensorArg& x, double eps) {
   if (x.shape.empty()) RefuseNorm(op, std::string(name) + " must have the shape (..., width)");
-  const uint64_t key = x.dtype == "float16" ? kLayerNormHalf : x.dtype == "bfloat16" ? kLayerNormBf16
-                       : x.dtype == "float32" ? kLayerNormFloat : 0;
+  const uint64_t key = x.dtype == "float16"    ? kLayerNormHalf
+                       : x.dtype == "bfloat16" ? kLayerNormBf16
+                       : x.dtype == "float32"  ? kLayerNormFloat
+                                               : 0;
   if (key == 0) RefuseNorm(op, std::string(name) + " is " + x.dtype + ", expected float16, bfloat16 or float32");
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < x.shape.size(); ++i) rows *= x.shape[i];
@@ -38,7 +40,8 @@ inline void ExpectSame(const char* op, const char* name, const twin::TensorArg& 
 }
 
 // 1 when the vector is float32 beside 16-bit activations.
-inline uint32_t ExpectColumns(const char* op, const char* name, const twin::TensorArg& tensor, const twin::TensorArg& x) {
+inline uint32_t ExpectColumns(const char* op, const char* name, const twin::TensorArg& tensor,
+                              const twin::TensorArg& x) {
   if (tensor.shape != std::vector<int64_t>{x.shape.back()}) {
     RefuseNorm(op, std::string(name) + " must have the shape (width), the last dimension of x");
   }
@@ -54,8 +57,10 @@ inline std::vector<int64_t> StatisticsShape(const twin::TensorArg& x) {
   return {x.shape.begin(), x.shape.end() - 1};
 }
 
-inline void ExpectStatistics(const char* op, const char* name, const twin::TensorArg& tensor, const twin::TensorArg& x) {
-  if (tensor.shape != StatisticsShape(x)) RefuseNorm(op, std::string(name) + " must have x's shape without its last dimension");
+inline void ExpectStatistics(const char* op, const char* name, const twin::TensorArg& tensor,
+                             const twin::TensorArg& x) {
+  if (tensor.shape != StatisticsShape(x))
+    RefuseNorm(op, std::string(name) + " must have x's shape without its last dimension");
   if (tensor.dtype != "float32") RefuseNorm(op, std::string(name) + " is " + tensor.dtype + ", expected float32");
 }
 

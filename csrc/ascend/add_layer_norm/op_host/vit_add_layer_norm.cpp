@@ -31,9 +31,9 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
       !tensors.IsColumns(kGamma, "gamma") || !tensors.IsColumns(kBeta, "beta")) {
     return ge::GRAPH_FAILED;
   }
-  vit::LayerNormTiling tiling = vit::MakeLayerNormForwardTiling(
-      static_cast<uint64_t>(tensors.XRows()), static_cast<uint32_t>(tensors.XWidth()), eps, tensors.ElemBytes(), true,
-      vit::GetPlatform(context));
+  vit::LayerNormTiling tiling =
+      vit::MakeLayerNormForwardTiling(static_cast<uint64_t>(tensors.XRows()), static_cast<uint32_t>(tensors.XWidth()),
+                                      eps, tensors.ElemBytes(), true, vit::GetPlatform(context));
   tiling.gamma_float = tensors.IsWide(kGamma);
   tiling.beta_float = tensors.IsWide(kBeta);
   return vit::SetTiling(context, tiling, tiling.blocks, tensors.Key(), 0);

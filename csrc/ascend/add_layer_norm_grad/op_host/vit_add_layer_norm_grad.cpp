@@ -23,15 +23,14 @@ ge::graphStatus InferDataType(gert::InferDataTypeContext* context) {
 
 ge::graphStatus Tiling(gert::TilingContext* context) {
   const vit::NormTensors tensors{"add_layer_norm_grad", context, kSum};
-  if (!tensors.Fits(0) || !tensors.IsLikeX(kDsum, "dsum") ||
-      !tensors.IsLikeX(kDy, "dy") ||
+  if (!tensors.Fits(0) || !tensors.IsLikeX(kDsum, "dsum") || !tensors.IsLikeX(kDy, "dy") ||
       !tensors.IsColumns(kGamma, "gamma") || !tensors.IsStatistics(kMean, "mean") ||
       !tensors.IsStatistics(kRstd, "rstd")) {
     return ge::GRAPH_FAILED;
   }
-  vit::LayerNormTiling tiling = vit::MakeLayerNormGradTiling(
-      static_cast<uint64_t>(tensors.XRows()), static_cast<uint32_t>(tensors.XWidth()), tensors.ElemBytes(), true,
-      vit::GetPlatform(context));
+  vit::LayerNormTiling tiling =
+      vit::MakeLayerNormGradTiling(static_cast<uint64_t>(tensors.XRows()), static_cast<uint32_t>(tensors.XWidth()),
+                                   tensors.ElemBytes(), true, vit::GetPlatform(context));
   tiling.gamma_float = tensors.IsWide(kGamma);
   return vit::SetTiling(context, tiling, tiling.blocks, tensors.Key(), vit::LayerNormGradWorkspace(tiling));
 }

@@ -1,5 +1,5 @@
-// Gradient of a layer norm, alone or of the fused sum before it: the body of two operators. With xhat = (x - mean) * rstd,
-// g = dy * gamma and the sums over the columns of a row,
+// Gradient of a layer norm, alone or of the fused sum before it: the body of two operators. With xhat = (x - mean) *
+// rstd, g = dy * gamma and the sums over the columns of a row,
 //
 //   dx = rstd * (g - sum(g) / width - xhat * sum(g * xhat) / width)   [+ dsum]        dgamma += dy * xhat   dbeta += dy
 //
@@ -8,13 +8,13 @@
 //           |-> dbeta             |-> dgamma              folded into the two sums -> k1, k2
 //   MTE3   dx of the tile before
 //
-// Three strips of floats are all it takes: inputs are widened at once, so that their single buffers fill again while a tile
-// is worked on, and dx leaves through P. One half of P takes g * xhat, the other g, both folded once; from there on they
-// are twice as many rows of half the width, and one chain of folds sums both.
+// Three strips of floats are all it takes: inputs are widened at once, so that their single buffers fill again while a
+// tile is worked on, and dx leaves through P. One half of P takes g * xhat, the other g, both folded once; from there
+// on they are twice as many rows of half the width, and one chain of folds sums both.
 //
 // dgamma and dbeta are sums over rows: every core adds its own rows up in UB and writes two rows of sums once. After a
-// barrier over all cores the columns are dealt to them, and each adds the cores' sums of its columns in order: the result
-// does not depend on which core was first, and per row no traffic is caused but that of x, dy and dx.
+// barrier over all cores the columns are dealt to them, and each adds the cores' sums of its columns in order: the
+// result does not depend on which core was first, and per row no traffic is caused but that of x, dy and dx.
 #pragma once
 
 #include "kernel_operator.h"
@@ -29,10 +29,9 @@ class LayerNormGrad {
   static constexpr bool kFloat = sizeof(T) == sizeof(float);
 
  public:
-  __aicore__ inline LayerNormGrad(TPipe& pipe, GM_ADDR dsum, GM_ADDR dy, GM_ADDR x, GM_ADDR gamma, GM_ADDR mean, GM_ADDR rstd,
-                                  GM_ADDR dx, GM_ADDR workspace, const LayerNormTiling& t)
-      : t_(t), pitch_(RoundUp(t.width, kGradUnit)), half_(pitch_ / 2), numbers_(RoundUp(t.tile_rows, kStripBlock)),
-        gamma_(gamma, t.width, kFloat || t.gamma_float != 0) {
+  __aicore__ inline LayerNormGrad(TPipe& pipe, GM_ADDR dsum, GM_ADDR dy, GM_ADDR x, GM_ADDR gamma, GM_ADDR mean,
+                                  GM_ADDR rstd, GM_ADDR dx, GM_ADDR workspace, const LayerNormTiling& t)
+      : t_(t), numbers_(RoundUp(t.tile_rows, kStripBlock)), gamma_(gamma, t.width, kFloat || t.gamma_float != 0) {
     const uint64_t elems = t.rows * t.width;
     dy_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(dy), elems);
     x_.SetGlobalBuffer(reinterpret_cast<__gm__ T*>(x), elems);
@@ -40,10 +39,10 @@ class LayerNormGrad {
     mean_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(mean), t.rows);
     rstd_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(rstd), t.rows);
     partial_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(workspace), uint64_t(t.blocks) * 2 * t.pitch);
-    // Operands of one instruction should lie an odd number of 256 bytes apart: A and P on even ones, X, gamma and the sums on
-    // odd ones. What is spread over the rows comes last, away from the strips.
-    const uint32_t tile = t.tile_rows * pitch_, strip = RoundUp(tile * sizeof(float), kBankPeriod);
-    const uint32_t columns = RoundUp(pitch_ * sizeof(float), kBankPeriod);
+    // Operands of one instruction should lie an odd number of 256 bytes apart: A and P on even ones, X, gamma and the
+    // sums on odd ones. What is spread over the rows comes last, away from the strips.
+    const uint32_t tile = t.tile_rows * t.pitch, strip = RoundUp(tile * sizeof(float), kBankPeriod);
+    const uint32_t columns = RoundUp(t.pitch * sizeof(float), kBankPeriod);
     pipe.InitBuffer(a_, strip + kBankPeriod / 2);
     pipe.InitBuffer(x_strip_, strip + kBankPeriod / 2);
     pipe.InitBuffer(p_, 1, strip + kBankPeriod / 2);
@@ -66,16 +65,17 @@ class LayerNormGrad {
   __aicore__ inline void Rows() {
     const RowRange range(t_);
     Fetch(range, range.first);
-    // Columns that only the strips have, of gamma too, and numbers of rows that a short tile does not have.
-    Duplicate(a_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * pitch_));
-    Duplicate(x_strip_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * pitch_));
+    // Columns that only the strips and gamma have count as zeros; numbers of rows that a short tile does not have are
+    // read.
+    Duplicate(a_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * t_.pitch));
+    Duplicate(x_strip_.Get<float>(), 0.0f, static_cast<int32_t>(t_.tile_rows * t_.pitch));
     Duplicate(row_sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * numbers_));
     Duplicate(sums_.Get<float>(), 0.0f, static_cast<int32_t>(2 * SumPitch()));
-    Duplicate(gamma_row_.Get(), 0.0f, static_cast<int32_t>(pitch_));
+    Duplicate(gamma_row_.Get(), 0.0f, static_cast<int32_t>(t_.pitch));
     PipeBarrier<PIPE_V>();
     gamma_row_.Load(gamma_, 0, t_.width);
     for (uint64_t row = range.first; row < range.end; row += t_.tile_rows) {
-      const RowStrip shape = TileAt(range, row);
+      const RowStrip shape = range.TileAt(row, t_);
       if constexpr (kAdd) Load(dsum_in_, dsum_, row, shape);
       Read(range, row, shape);
       LocalTensor<float> p = p_.template AllocTensor<float>();
@@ -87,21 +87,14 @@ class LayerNormGrad {
   }
 
  private:
-  static constexpr uint32_t kGradUnit = 16;  // of the columns of a strip: its halves are whole blocks
   static constexpr uint32_t kBlockBytes = 32;
 
-  __aicore__ inline RowStrip TileAt(const RowRange& range, uint64_t row) const {
-    const uint64_t left = range.end - row;
-    return {left < t_.tile_rows ? static_cast<uint32_t>(left) : t_.tile_rows, t_.width, pitch_};
-  }
-  // Blocks of a row in UB that the row in memory does not have: one or none, and that only of floats.
-  __aicore__ inline uint32_t Gap() const { return kFloat ? (pitch_ - RoundUp(t_.width, kStripBlock)) / kStripBlock : 0; }
-  __aicore__ inline uint32_t SumPitch() const { return RoundUp(pitch_ * sizeof(float), kBankPeriod) / sizeof(float); }
+  __aicore__ inline uint32_t SumPitch() const { return RoundUp(t_.pitch * sizeof(float), kBankPeriod) / sizeof(float); }
 
   // A tile is on its way while the one ahead of it is worked on.
   __aicore__ inline void Fetch(const RowRange& range, uint64_t row) {
     if (row >= range.end) return;
-    const RowStrip shape = TileAt(range, row);
+    const RowStrip shape = range.TileAt(row, t_);
     LocalTensor<float> statistics = statistics_in_.AllocTensor<float>();
     LoadRow(statistics, mean_[row], shape.rows);
     LoadRow(statistics[numbers_], rstd_[row], shape.rows);
@@ -112,34 +105,20 @@ class LayerNormGrad {
   __aicore__ inline void Load(TQue<TPosition::VECIN, 1>& queue, const GlobalTensor<T>& src, uint64_t row,
                               const RowStrip& shape) {
     LocalTensor<T> x = queue.template AllocTensor<T>();
-    DataCopyPadExtParams<T> pad;
-    pad.isPad = true;
-    pad.rightPadding = static_cast<uint8_t>(pitch_ - Gap() * kStripBlock - t_.width);
-    DataCopyPad(x, src[row * t_.width],
-                DataCopyExtParams(static_cast<uint16_t>(shape.rows), t_.width * sizeof(T), 0, Gap(), 0), pad);
+    LoadStripRows(x, src[row * t_.width], shape);
     queue.EnQue(x);
   }
 
   // The next tensor of a queue in floats; no barrier.
-  __aicore__ inline void Widen(const LocalTensor<float>& strip, TQue<TPosition::VECIN, 1>& queue, const RowStrip& shape) {
+  __aicore__ inline void Widen(const LocalTensor<float>& strip, TQue<TPosition::VECIN, 1>& queue,
+                               const RowStrip& shape) {
     LocalTensor<T> x = queue.template DeQue<T>();
-    if constexpr (!kFloat) {
-      Cast(strip, x, RoundMode::CAST_NONE, shape.rows * pitch_);
-    } else {
-      if (Gap() == 0) {
-        Adds(strip, x, 0.0f, static_cast<int32_t>(shape.rows * pitch_));
-      } else {
-        for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
-          Adds(strip[col], x[col], 0.0f, LanesLeft(shape.WholeBlocks() - col), static_cast<uint8_t>(shape.rows),
-               UnaryRepeatParams(1, 1, shape.Blocks(), shape.Blocks()));
-        }
-      }
-    }
+    WidenStrip(strip, x, shape);
     queue.FreeTensor(x);
   }
 
-  // rstd, -mean * rstd and -rstd / width of each row, spread over a block. A block lies between them: the same row's are
-  // operands of one instruction.
+  // rstd, -mean * rstd and -rstd / width of each row, spread over a block. A block lies between them: the same row's
+  // are operands of one instruction.
   __aicore__ inline LocalTensor<float> Factor(uint32_t index) {
     return factors_.Get<float>()[index * (numbers_ + 1) * kStripBlock];
   }
@@ -147,12 +126,11 @@ class LayerNormGrad {
   // A = dy, X = xhat, and dbeta.
   __aicore__ inline void Read(const RowRange& range, uint64_t row, const RowStrip& shape) {
     const LocalTensor<float> a = a_.Get<float>(), x = x_strip_.Get<float>(), shift = shift_.Get<float>();
-    const int32_t rows = static_cast<int32_t>(RoundUp(shape.rows, kStripBlock));
-    const uint8_t groups = static_cast<uint8_t>(rows / static_cast<int32_t>(kStripBlock));
+    const int32_t rows = static_cast<int32_t>(RoundUp(shape.rows, kStripBlock));  // whole blocks are loaded
     LocalTensor<float> statistics = statistics_in_.DeQue<float>();
     const LocalTensor<float> rstd = statistics[numbers_];
     Muls(shift, statistics, -1.0f, rows);
-    Brcb(Factor(0), rstd, groups, BrcbRepeatParams(1, 8));
+    SpreadValues(Factor(0), rstd, shape.rows);
     Widen(a, dy_in_, shape);
     PipeBarrier<PIPE_V>();
     Mul(shift, shift, rstd, rows);
@@ -161,11 +139,11 @@ class LayerNormGrad {
     Widen(x, x_in_, shape);
     Fetch(range, row + t_.tile_rows);
     PipeBarrier<PIPE_V>();
-    Brcb(Factor(1), shift, groups, BrcbRepeatParams(1, 8));
-    AddRows(sums_.Get<float>()[SumPitch()], a, shape.rows, pitch_, pitch_);
+    SpreadValues(Factor(1), shift, shape.rows);
+    AddRows(sums_.Get<float>()[SumPitch()], a, shape.rows, t_.pitch, t_.pitch);
     PipeBarrier<PIPE_V>();
-    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
-      FusedMulAdd(x[col], Factor(0), Factor(1), LanesLeft(shape.WholeBlocks() - col), static_cast<uint8_t>(shape.rows),
+    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
+      FusedMulAdd(x[col], Factor(0), Factor(1), LanesLeft(shape.cols - col), shape.Rows(),
                   BinaryRepeatParams(1, 0, 0, shape.Blocks(), 1, 1));
     }
     PipeBarrier<PIPE_V>();
@@ -174,48 +152,28 @@ class LayerNormGrad {
   // P = A X and dgamma; then A = g, and P in two halves: g * xhat folded once, and g folded once.
   __aicore__ inline void Multiply(const LocalTensor<float>& p, const RowStrip& shape) {
     const LocalTensor<float> a = a_.Get<float>(), gamma = gamma_row_.Get();
-    const uint8_t rows = static_cast<uint8_t>(shape.rows), blocks = shape.Blocks();
-    Mul(p, a, x_strip_.Get<float>(), static_cast<int32_t>(shape.rows * pitch_));
+    const uint32_t half = shape.Half();
+    const uint8_t blocks = shape.Blocks();
+    Mul(p, a, x_strip_.Get<float>(), static_cast<int32_t>(shape.Elems()));
     PipeBarrier<PIPE_V>();
-    AddRows(sums_.Get<float>(), p, shape.rows, pitch_, pitch_);
-    MultiplyByColumns(a, a, gamma, {shape.rows, pitch_, pitch_});
-    MultiplyByColumns(p, p, gamma, {shape.rows, half_, pitch_});
+    AddRows(sums_.Get<float>(), p, shape.rows, t_.pitch, t_.pitch);
+    MultiplyByColumns(a, gamma, t_.pitch, shape);
+    MultiplyByColumns(p, gamma, half, shape);
     PipeBarrier<PIPE_V>();
-    for (uint32_t col = 0; col < half_; col += kStripLanes) {
-      MulAddDst(p[col], p[half_ + col], gamma[half_ + col], LanesLeft(half_ - col), rows,
+    for (uint32_t col = 0; col < half; col += kStripLanes) {
+      MulAddDst(p[col], p[half + col], gamma[half + col], LanesLeft(half - col), shape.Rows(),
                 BinaryRepeatParams(1, 1, 1, blocks, blocks, 0));
     }
-    for (uint32_t col = 0; col < half_; col += kStripLanes) {
-      Add(p[half_ + col], a[col], a[half_ + Partner(col)], LanesLeft(half_ - col), rows,
-          BinaryRepeatParams(1, 1, 1, blocks, blocks, blocks));
-    }
+    AddHalves(p[half], a, shape, blocks);
     PipeBarrier<PIPE_V>();
-  }
-
-  // Which 64 columns of the right half are added to those of the left: not those an even number of 256 bytes away.
-  __aicore__ inline uint32_t Partner(uint32_t col) const {
-    const uint32_t whole = half_ / kStripLanes * kStripLanes;
-    if (col >= whole) return col;
-    return col + kStripLanes < whole ? col + kStripLanes : 0;
   }
 
   // k1 = -rstd sum(g xhat) / width and k2 = -rstd sum(g) / width, in two blocks per row.
   __aicore__ inline void Weights(const LocalTensor<float>& p, const RowStrip& shape) {
     const LocalTensor<float> sums = row_sums_.Get<float>(), weights = weights_.Get<float>();
-    const uint32_t rows = 2 * shape.rows;
-    const uint8_t blocks = static_cast<uint8_t>(half_ / kStripBlock);
-    uint32_t cols = half_;
-    while (cols > kStripLanes) {
-      // An odd number of repeats apart where it can be.
-      const uint32_t fold = cols >= 2 * kStripLanes ? cols / 2 / kStripLanes * kStripLanes : cols - kStripLanes;
-      AddColumns(p[cols - 2 * fold], p[cols - 2 * fold], p[cols - fold], rows, fold, blocks, blocks, blocks);
-      PipeBarrier<PIPE_V>();
-      cols -= fold;
-    }
-    WholeReduceSum(sums, p, static_cast<int32_t>(cols), static_cast<int32_t>(rows), 1, 1, blocks);
-    PipeBarrier<PIPE_V>();
+    FoldRows(sums, p, 2 * shape.rows, shape.Half(), static_cast<uint8_t>(shape.Half() / kStripBlock));
     const uint8_t groups = static_cast<uint8_t>(RoundUp(shape.rows, kStripBlock) / kStripBlock);
-    Brcb(weights, sums, static_cast<uint8_t>(2 * groups), BrcbRepeatParams(1, 8));
+    SpreadValues(weights, sums, kStripBlock * 2 * groups);
     if constexpr (kAdd) Widen(p, dsum_in_, shape);
     PipeBarrier<PIPE_V>();
     for (uint32_t i = 0; i < 2; ++i) {
@@ -228,32 +186,30 @@ class LayerNormGrad {
   // dx = rstd A + k1 X + k2 [+ dsum].
   __aicore__ inline void Finish(LocalTensor<float>& p, uint64_t row, const RowStrip& shape) {
     const LocalTensor<float> a = a_.Get<float>(), x = x_strip_.Get<float>(), weights = weights_.Get<float>();
-    const uint8_t rows = static_cast<uint8_t>(shape.rows), blocks = shape.Blocks();
-    const int32_t elems = static_cast<int32_t>(shape.rows * pitch_);
-    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
-      FusedMulAdd(x[col], weights, weights[kStripBlock], LanesLeft(shape.WholeBlocks() - col), rows,
+    const uint8_t rows = shape.Rows(), blocks = shape.Blocks();
+    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
+      FusedMulAdd(x[col], weights, weights[kStripBlock], LanesLeft(shape.cols - col), rows,
                   BinaryRepeatParams(1, 0, 0, blocks, 2, 2));
     }
     PipeBarrier<PIPE_V>();
-    for (uint32_t col = 0; col < shape.WholeBlocks(); col += kStripLanes) {
-      FusedMulAdd(a[col], Factor(0), x[col], LanesLeft(shape.WholeBlocks() - col), rows,
+    for (uint32_t col = 0; col < shape.cols; col += kStripLanes) {
+      FusedMulAdd(a[col], Factor(0), x[col], LanesLeft(shape.cols - col), rows,
                   BinaryRepeatParams(1, 0, 1, blocks, 1, blocks));
     }
     PipeBarrier<PIPE_V>();
     if constexpr (kAdd) {
-      Add(a, a, p, elems);
+      if constexpr (kFloat) {
+        AddColumns(a, a, p, shape.rows, shape.cols, blocks, blocks, blocks);  // the gap of A stays zero
+      } else {
+        Add(a, a, p, static_cast<int32_t>(shape.Elems()));
+      }
       PipeBarrier<PIPE_V>();
     }
     LocalTensor<T> dx = p.template ReinterpretCast<T>();
-    if constexpr (kFloat) {
-      Adds(dx, a, 0.0f, elems);
-    } else {
-      Cast(dx, a, RoundMode::CAST_RINT, static_cast<uint32_t>(elems));
-    }
+    NarrowStrip(dx, a, shape);
     p_.EnQue(dx);
     dx = p_.template DeQue<T>();
-    DataCopyPad(dx_[row * t_.width], dx,
-                DataCopyExtParams(static_cast<uint16_t>(shape.rows), t_.width * sizeof(T), Gap(), 0, 0));
+    StoreStripRows(dx_[row * t_.width], dx, shape);
     p_.FreeTensor(dx);
   }
 
@@ -267,7 +223,7 @@ class LayerNormGrad {
   }
 
   const LayerNormTiling& t_;
-  const uint32_t pitch_, half_, numbers_;
+  const uint32_t numbers_;
   const ColumnVector<T> gamma_;
   GlobalTensor<T> dsum_, dy_, x_, dx_;
   GlobalTensor<float> mean_, rstd_, partial_;
@@ -281,7 +237,8 @@ class LayerNormGrad {
 // cores are added up in their order.
 class ParameterSums {
  public:
-  __aicore__ inline ParameterSums(TPipe& pipe, GM_ADDR workspace, GM_ADDR dgamma, GM_ADDR dbeta, const LayerNormTiling& t)
+  __aicore__ inline ParameterSums(TPipe& pipe, GM_ADDR workspace, GM_ADDR dgamma, GM_ADDR dbeta,
+                                  const LayerNormTiling& t)
       : t_(t) {
     partial_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(workspace), uint64_t(t.blocks) * 2 * t.pitch);
     result_[0].SetGlobalBuffer(reinterpret_cast<__gm__ float*>(dgamma), t.width);
@@ -292,12 +249,14 @@ class ParameterSums {
 
   __aicore__ inline void Run() {
     const uint32_t groups = CeilDiv(t_.width, kStripLanes);
-    for (uint32_t i = static_cast<uint32_t>(GetBlockIdx()); i < 2 * groups; i += t_.blocks) Group(i / groups, i % groups);
+    for (uint32_t i = static_cast<uint32_t>(GetBlockIdx()); i < 2 * groups; i += t_.blocks)
+      Group(i / groups, i % groups);
   }
 
  private:
   __aicore__ inline void Group(uint32_t which, uint32_t group) {
-    const uint32_t col = group * kStripLanes, cols = Min(kStripLanes, t_.width - col), padded = RoundUp(cols, kStripBlock);
+    const uint32_t col = group * kStripLanes, cols = Min(kStripLanes, t_.width - col),
+                   padded = RoundUp(cols, kStripBlock);
     LocalTensor<float> in = in_.AllocTensor<float>();
     DataCopyPad(in, partial_[which * t_.pitch + col],
                 DataCopyExtParams(static_cast<uint16_t>(t_.blocks), padded * sizeof(float),
@@ -312,7 +271,7 @@ class ParameterSums {
     in_.FreeTensor(in);
     out_.EnQue(out);
     out = out_.DeQue<float>();
-    StoreStripRows(result_[which][col], out, 1, cols);
+    StoreNumbers(result_[which][col], out, cols);
     out_.FreeTensor(out);
   }
 
