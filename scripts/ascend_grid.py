@@ -1,0 +1,124 @@
+"""Every Ascend C kernel on the twin: all ViT widths, token counts, batches and dtypes, held against float64 and torch, without
+a diagnostic in strict mode and with the same bits in every order of execution.
+
+    python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N]
+
+The whole grid takes hours. `--most-elements` leaves out problems with larger activations and says how many.
+Exit code 1 when a case fails; each failure is printed as it happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.ascend import (  # noqa: E402
+    _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
+)
+
+
+def _forward(module):
+    return lambda case: (module.check_forward(case), lambda v, **kwargs: module.run_forward(case, v, **kwargs), module.inputs(case))
+
+
+def _backward(module):
+    return lambda case: (module.check_backward(case), lambda v, **kwargs: module.run_backward(case, v, **kwargs),
+                         module.inputs(case))
+
+
+def _attention_forward(case):
+    qkv, _ = _attention.inputs(case)
+    return _attention.check_forward(case), lambda v, **kwargs: _attention.run_forward(case, v, **kwargs), qkv
+
+
+def _attention_backward(case):
+    qkv, dout = _attention.inputs(case)
+    saved = _attention.saved_for_backward(case, qkv)
+    _attention.check_backward(case, False)
+    return (_attention.check_backward(case, True),
+            lambda v, **kwargs: _attention.run_backward(case, dout, v, saved, True, **kwargs), qkv)
+
+
+def _gelu_backward(case):
+    v = _gelu_mlp.inputs(case)
+    h = _gelu_mlp.to_bits(_gelu_mlp.forward(case, v)[1], case.dtype)
+    return _gelu_mlp.check_backward(case), lambda v, **kwargs: _gelu_mlp.run_backward(case, v, h, **kwargs), v
+
+
+# name -> (grid, one case -> (strict run, launcher, inputs))
+KERNELS = {
+    "attention": (_cases_attention.grid, _attention_forward),
+    "attention_grad": (_cases_attention.grid, _attention_backward),
+    "layer_norm": (_cases_layer_norm.grid, _forward(_layer_norm)),
+    "layer_norm_grad": (_cases_layer_norm.grid, _backward(_layer_norm)),
+    "linear": (_cases_linear.grid, _forward(_linear)),
+    "linear_grad": (_cases_linear.grid, _backward(_linear)),
+    "gelu_mlp": (_cases_gelu_mlp.grid, _forward(_gelu_mlp)),
+    "gelu_mlp_grad": (_cases_gelu_mlp.grid, _gelu_backward),
+}
+
+
+def elements(case) -> int:
+    """Activations of a case, to leave large ones out."""
+    if isinstance(case, _attention.Case):
+        return case.batch * case.tokens * case.heads * max(case.tokens, 3 * case.head_dim)
+    if isinstance(case, _layer_norm.Case):
+        return case.batch * case.tokens * case.width
+    return case.rows * max(case.width, getattr(case, "hidden", 0), getattr(case, "out", 0))
+
+
+def check(kernel: str, case, seeds: int) -> str:
+    """'' when the case holds, else what is wrong."""
+    try:
+        clean, launch, v = KERNELS[kernel][1](case)
+        for order in [{"mode": "late"}] + [{"mode": "random", "seed": seed} for seed in range(seeds)]:
+            run = launch(v, **order)
+            if run["diagnostics"]:
+                return f"{order}: {run['diagnostics'][0]['rule']}: {run['diagnostics'][0]['message']}"
+            if any(a.tobytes() != b.tobytes() for a, b in zip(run["outputs"], clean["outputs"])):
+                return f"{order}: other bits than in eager order"
+    except (AssertionError, ValueError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ""
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernels", default=",".join(KERNELS), help="names, joined by commas")
+    parser.add_argument("--seeds", type=int, default=20, help="random orders of execution per case")
+    parser.add_argument("--most-elements", type=int, default=0, help="leave out cases with more activations; 0: none")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    args = parser.parse_args()
+    names = args.kernels.split(",")
+    unknown = set(names) - set(KERNELS)
+    if unknown:
+        parser.error(f"unknown kernel {', '.join(sorted(unknown))}; expected some of {', '.join(KERNELS)}")
+    failures = 0
+    with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
+        for name in names:
+            begin, cases = time.perf_counter(), list(KERNELS[name][0]())
+            chosen = [c for c in cases if not args.most_elements or elements(c) <= args.most_elements]
+            work = {pool.submit(check, name, case, args.seeds): case for case in chosen}
+            bad = 0
+            for done in concurrent.futures.as_completed(work):
+                if done.result():
+                    bad += 1
+                    print(f"FAILED {name} {work[done]}: {done.result()}", flush=True)
+            failures += bad
+            left_out = len(cases) - len(chosen)
+            print(f"{name:16} {len(chosen) - bad:4} of {len(chosen):4} cases hold, {args.seeds} random orders each"
+                  f"{f'; {left_out} larger ones left out' if left_out else ''}  ({time.perf_counter() - begin:.0f} s)", flush=True)
+    print(f"{'all':16} {failures} failures; NumPy {np.__version__}")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The mutation test over all Ascend C kernels: leaves out each flag, barrier and queue call, halves each buffer, one at a
+time, and lists what nothing notices.
+
+    python scripts/mutation.py [KERNEL ...]        some minutes each
+
+Exit code 1 when fewer than 95 % of a kernel's mutants are noticed.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.ascend import (  # noqa: E402
+    _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
+)
+from tests.ascend._mutation import survivors  # noqa: E402
+
+ENOUGH = 0.95
+
+
+def _runs(module, run: Callable, cases) -> list[Callable[..., dict]]:
+    return [functools.partial(run, case, module.inputs(case)) for case in cases]
+
+
+def _gelu_backward(case, v, **kwargs) -> dict:
+    h = _gelu_mlp.to_bits(_gelu_mlp.forward(case, v)[1], case.dtype)
+    return _gelu_mlp.run_backward(case, v, h, **kwargs)
+
+
+norm, added = _cases_layer_norm.MUTATION, _cases_layer_norm.with_add(_cases_layer_norm.MUTATION)
+KERNELS = {
+    "vit_attention": lambda: _attention.forward_runs(_cases_attention.FORWARD_MUTATION),
+    "vit_attention_grad": lambda: _attention.backward_runs(_cases_attention.BACKWARD_MUTATION),
+    "vit_layer_norm": lambda: _runs(_layer_norm, _layer_norm.run_forward, norm),
+    "vit_add_layer_norm": lambda: _runs(_layer_norm, _layer_norm.run_forward, added),
+    "vit_layer_norm_grad": lambda: _runs(_layer_norm, _layer_norm.run_backward, norm),
+    "vit_add_layer_norm_grad": lambda: _runs(_layer_norm, _layer_norm.run_backward, added),
+    "vit_linear": lambda: _runs(_linear, _linear.run_forward, _cases_linear.FORWARD_MUTATION),
+    "vit_linear_grad": lambda: _runs(_linear, _linear.run_backward, _cases_linear.BACKWARD_MUTATION),
+    "vit_gelu_mlp": lambda: _runs(_gelu_mlp, _gelu_mlp.run_forward, _cases_gelu_mlp.MUTATION),
+    "vit_gelu_mlp_grad": lambda: _runs(_gelu_mlp, _gelu_backward, _cases_gelu_mlp.MUTATION),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run the named kernels, or all."""
+    unknown = set(argv) - set(KERNELS)
+    if unknown:
+        print(f"unknown kernel {', '.join(sorted(unknown))}; expected some of {', '.join(KERNELS)}", file=sys.stderr)
+        return 2
+    mutants = left = 0
+    failed = False
+    for name in argv or KERNELS:
+        begin = time.perf_counter()
+        alive, count = survivors(name, KERNELS[name]())
+        mutants, left = mutants + count, left + len(alive)
+        failed |= len(alive) > (1 - ENOUGH) * count
+        print(f"{name:26} {count - len(alive):4} of {count:4} noticed  ({time.perf_counter() - begin:.0f} s)", flush=True)
+        for site, kind in sorted(alive.items()):
+            print(f"    survives: {kind} at {site}", flush=True)
+    print(f"{'all':26} {mutants - left:4} of {mutants:4} noticed, {100 * (mutants - left) / mutants:.1f} %")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
