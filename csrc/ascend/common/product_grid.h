@@ -1,13 +1,11 @@
 // The tiles of a matrix product dealt over the AI Cores: what cube and vector cores walk alike.
 #pragma once
 
+#include "common/block_index.h"
 #include "common/grid_data.h"
 #include "common/l0_load.h"
 
 namespace vit {
-
-// The AI Core this code runs on; its cube core and its two vector cores share it.
-__aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockIdx() / GetSubBlockNum()); }
 
 // One product for PanelCube: a block of rows against a panel of columns.
 struct GridTile {

@@ -4,6 +4,7 @@
 #include "kernel_operator.h"
 
 #include "attention/tiling_data.h"
+#include "common/block_index.h"
 #include "common/l0_load.h"
 
 namespace vit {
@@ -13,9 +14,6 @@ enum CrossCoreFlag : uint16_t {
   kProbsReady = 1,    // vector -> cube: P of a step is in the ring, and everything before it has been read
   kPartialReady = 2,  // cube -> vector: P V and the row sums of a step are in the ring
 };
-
-// The AI Core this code runs on; its cube core and its two vector cores share it.
-__aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockIdx() / GetSubBlockNum()); }
 
 struct Step {
   uint32_t batch, head;

@@ -4,6 +4,7 @@
 #include "kernel_operator.h"
 
 #include "attention_grad/tiling_data.h"
+#include "common/block_index.h"
 #include "common/l0_load.h"
 
 namespace vit {
@@ -62,8 +63,6 @@ class GradStepSequence {
   const AttentionGradTiling& t_;
   uint32_t first_, count_;
 };
-
-__aicore__ inline uint32_t BlockIndex() { return static_cast<uint32_t>(GetBlockIdx() / GetSubBlockNum()); }
 
 // The workspace: per AI Core kGradRing slots of S, dP (NZ, fp32), P and dS (NZ, 16 bit); behind them dQ in fp32.
 template <typename T>

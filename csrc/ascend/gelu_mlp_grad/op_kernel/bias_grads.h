@@ -94,7 +94,7 @@ class BiasGrads {
   }
 
   const GeluMlpGradTiling& t_;
-  const GradWorkspace<T> workspace_;
+  const MlpGradWorkspace<T> workspace_;
   const MlpSequence rows_;
   uint32_t cores_, core_;  // vector cores with rows; this one
   GlobalTensor<T> dy_;

@@ -8,9 +8,9 @@
 namespace vit {
 
 template <typename T>
-class GradWorkspace {
+class MlpGradWorkspace {
  public:
-  __aicore__ inline GradWorkspace(GM_ADDR workspace, const GeluMlpGradTiling& t) : t_(t), base_(workspace) {}
+  __aicore__ inline MlpGradWorkspace(GM_ADDR workspace, const GeluMlpGradTiling& t) : t_(t), base_(workspace) {}
 
   __aicore__ inline GM_ADDR Ring() const { return base_ + BlockIndex() * kHiddenRing * kRingTileElems * sizeof(float); }
   __aicore__ inline GlobalTensor<T> Dpre(uint64_t row, uint32_t col) const { return Rows(t_.dpre_offset, row, col); }

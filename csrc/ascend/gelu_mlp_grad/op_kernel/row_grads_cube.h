@@ -63,7 +63,7 @@ class RowGradsCube {
  private:
   const GeluMlpGradTiling& t_;
   const MlpSequence steps_;
-  const GradWorkspace<T> workspace_;
+  const MlpGradWorkspace<T> workspace_;
   TileWriter<kHiddenReady, kHiddenDone> tiles_;
   GlobalTensor<T> dy_, w1_, w2_, dx_;
 };

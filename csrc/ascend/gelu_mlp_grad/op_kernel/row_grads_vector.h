@@ -110,7 +110,7 @@ class RowGradsVector {
 
   const GeluMlpGradTiling& t_;
   const MlpSequence steps_;
-  const GradWorkspace<T> workspace_;
+  const MlpGradWorkspace<T> workspace_;
   Gelu<form> gelu_;
   GlobalTensor<T> h_;
   TQue<TPosition::VECIN, 1> dh_, h_in_;

@@ -96,7 +96,7 @@ class WeightGradsCube {
   }
 
   const GeluMlpGradTiling& t_;
-  const GradWorkspace<T> workspace_;
+  const MlpGradWorkspace<T> workspace_;
   uint32_t hidden_, width_, tiles1_, tiles2_;
   GlobalTensor<T> dy_, x_;
   GlobalTensor<float> dw1_, dw2_;

@@ -51,7 +51,7 @@ class WeightSums {
   }
 
   const GeluMlpGradTiling& t_;
-  const GradWorkspace<T> workspace_;
+  const MlpGradWorkspace<T> workspace_;
   GlobalTensor<float> dw1_, dw2_;
   TQue<TPosition::VECIN, 1> in_;
   TQue<TPosition::VECOUT, 1> out_;
