@@ -213,10 +213,8 @@ class LayerNormGrad {
     p_.FreeTensor(dx);
   }
 
+  // The sums are complete: the last dx on its way out was computed after them.
   __aicore__ inline void StoreSums() {
-    const int32_t event = static_cast<int32_t>(GetTPipePtr()->FetchEventID(HardEvent::V_MTE3));
-    SetFlag<HardEvent::V_MTE3>(event);
-    WaitFlag<HardEvent::V_MTE3>(event);
     const GlobalTensor<float> partial = partial_[static_cast<uint64_t>(GetBlockIdx()) * 2 * t_.pitch];
     DataCopy(partial, sums_.Get<float>(), t_.pitch);
     DataCopy(partial[t_.pitch], sums_.Get<float>()[SumPitch()], t_.pitch);
@@ -249,8 +247,9 @@ class ParameterSums {
 
   __aicore__ inline void Run() {
     const uint32_t groups = CeilDiv(t_.width, kStripLanes);
-    for (uint32_t i = static_cast<uint32_t>(GetBlockIdx()); i < 2 * groups; i += t_.blocks)
+    for (uint32_t i = static_cast<uint32_t>(GetBlockIdx()); i < 2 * groups; i += t_.blocks) {
       Group(i / groups, i % groups);
+    }
   }
 
  private:
