@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.test_transforms import photo
 from vit_kernels.data import ArrayImages, FileImages, Loader, Preprocessing
 from vit_kernels.data.augmentation import Augmentation
 from vit_kernels.errors import ImageError
@@ -70,8 +71,9 @@ def test_shuffled_epochs_hold_every_image_once_but_the_dropped_rest():
 
 def test_a_damaged_file_is_named(tmp_path):
     for name in ("a", "b", "c"):
-        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
-    (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:-20])
+        photo(60, 60).save(tmp_path / f"{name}.png")
+    data = (tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(data[:len(data) // 2])
     images = FileImages([str(tmp_path / f"{n}.png") for n in "abc"], [0, 1, 1], ["x", "y"])
     for workers in (0, 2):
         with pytest.raises(ImageError, match=r"b\.png is damaged or truncated"):

@@ -19,12 +19,12 @@ from safetensors.numpy import save_file
 
 from vit_kernels._version import __version__
 from vit_kernels.checkpoint.errors import CheckpointError
+from vit_kernels.checkpoint.inference import OWN_HEADER as _KEY
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.models import ViTConfig, ViTForImageClassification
 from vit_kernels.training.files import replacing
 
 SUFFIX = ".safetensors"
-_KEY = "vit_kernels"
 _OPTIMIZER = "optimizer."
 
 
@@ -65,8 +65,8 @@ def is_own(metadata: dict[str, Any]) -> bool:
 
 
 def weights_of(model: nn.Cell) -> dict[str, np.ndarray]:
-    """Every parameter of a model by name."""
-    return {p.name: p.asnumpy() for p in model.get_parameters()}
+    """A copy of every parameter of a model by name."""
+    return {p.name: p.asnumpy().copy() for p in model.get_parameters()}
 
 
 def load_weights(model: nn.Cell, weights: dict[str, np.ndarray]) -> None:

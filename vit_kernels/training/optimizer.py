@@ -16,6 +16,7 @@ from typing import Sequence
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
+from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
 _apply = ops.MultitypeFuncGraph("adamw")
 
@@ -25,6 +26,17 @@ _apply = ops.MultitypeFuncGraph("adamw")
 def _apply_adamw(kernel, rate, eps, decay, beta1, beta2, weight_decay, lr_scale, parameter, m, v, gradient):
     return kernel(parameter, m, v, rate * lr_scale, beta1, beta2, eps, decay * weight_decay,
                   ops.cast(gradient, parameter.dtype))
+
+
+class _Table(LearningRateSchedule):
+    """One rate per step. MindSpore's own table has no last rate that stays: it fails at the first step beyond its end."""
+
+    def __init__(self, rates: np.ndarray):
+        super().__init__()
+        self.rates, self.last = Tensor(rates, ms.float32), len(rates) - 1
+
+    def construct(self, global_step):
+        return self.rates[ops.minimum(global_step, self.last)]
 
 
 class AdamW(nn.Optimizer):
@@ -48,8 +60,8 @@ class AdamW(nn.Optimizer):
             raise ValueError(f"AdamW: beta1={beta1}, beta2={beta2}, eps={eps}, weight_decay={weight_decay}: expected "
                              "betas between 0 and 1, eps > 0, weight_decay >= 0")
         parameters, decays, scales = _flatten(params, weight_decay)
-        rates = learning_rate if isinstance(learning_rate, (int, float)) else np.asarray(learning_rate, np.float32).tolist()
-        super().__init__(float(rates) if isinstance(rates, (int, float)) else rates, parameters)
+        super().__init__(float(learning_rate) if np.ndim(learning_rate) == 0 else _Table(np.asarray(learning_rate)),
+                         parameters)
         self.decays, self.scales = tuple(decays), tuple(scales)
         self.exp_avg = self._parameters.clone("exp_avg", "zeros")
         self.exp_avg_sq = self._parameters.clone("exp_avg_sq", "zeros")
@@ -74,8 +86,9 @@ class AdamW(nn.Optimizer):
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that a later run needs to go on exactly: moments and the number of steps taken."""
-        arrays = {p.name: p.asnumpy() for p in [*self.exp_avg, *self.exp_avg_sq]}
-        return {**arrays, "step": self.global_step.asnumpy()}
+        # Copies: asnumpy() is a view of memory that the next step changes.
+        return {p.name: p.asnumpy().copy() for p in [*self.exp_avg, *self.exp_avg_sq]} | \
+            {"step": self.global_step.asnumpy().copy()}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """The inverse of `state`.
