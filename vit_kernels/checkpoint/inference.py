@@ -7,6 +7,9 @@ from typing import Any, Mapping
 
 from vit_kernels.checkpoint.errors import CheckpointError
 
+# The text entry under which this project's own checkpoints describe themselves (`vit_kernels.training.checkpoint_io`).
+OWN_HEADER = "vit_kernels"
+
 # Width -> heads of the published models: Ti, S, B, L, H, g, DINOv2's giant, G, e. Shapes do not show the head count.
 _HEADS = {192: 3, 384: 6, 512: 8, 640: 10, 768: 12, 1024: 16, 1280: 16, 1408: 16, 1536: 24, 1664: 16, 1792: 16}
 

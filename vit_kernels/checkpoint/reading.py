@@ -12,7 +12,7 @@ import numpy as np
 
 from vit_kernels.checkpoint.errors import CheckpointError
 from vit_kernels.checkpoint.formats import RawCheckpoint, read_file
-from vit_kernels.checkpoint.inference import infer_config
+from vit_kernels.checkpoint.inference import OWN_HEADER, infer_config
 from vit_kernels.checkpoint.tensor import LazyTensor
 from vit_kernels.checkpoint.vocabularies import translate
 
@@ -52,7 +52,13 @@ class Checkpoint:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Keyword arguments of `ViTConfig` for the model these weights belong to, see `infer_config`."""
+        """Keyword arguments of `ViTConfig` for the model these weights belong to: what the file says itself if this project
+        wrote it, else see `infer_config`."""
+        if OWN_HEADER in self.metadata:
+            try:
+                return dict(json.loads(self.metadata[OWN_HEADER])["config"])
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise CheckpointError(f"{self.path}: its {OWN_HEADER} header is damaged ({str(error)[:100]})") from None
         try:
             return infer_config(self.tensors, self.vocabulary, self.metadata)
         except CheckpointError as error:
