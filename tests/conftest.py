@@ -39,3 +39,16 @@ def graph_mode():
     ms.set_context(mode=ms.GRAPH_MODE)
     yield
     ms.set_context(mode=before)
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """The output folder of a short training run on the digits; tests only read it."""
+    from tests._commands import call, tiny_recipes
+    from vit_kernels import train
+
+    folder = tmp_path_factory.mktemp("digits") / "output" / "run"
+    with tiny_recipes():
+        ran = call(train.main, "--output", folder)
+    assert ran.code == 0, ran.err
+    return folder

@@ -133,6 +133,7 @@ class Trainer:
         bar.write(f"epoch {epoch:3d}/{self.recipe.epochs}  train loss {loss:.4f}  test loss {metrics.loss:.4f}  "
                   f"top-1 {100 * metrics.top1:6.2f} %  {rate:,.0f} img/s{'  best' if first_or_best else ''}",
                   file=sys.stdout)
+        sys.stdout.flush()
 
     def _save(self, path, epoch: int, optimizer: bool) -> None:
         checkpoint_io.save(path, checkpoint_io.Checkpoint(
