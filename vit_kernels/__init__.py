@@ -15,6 +15,14 @@ _LAZY = {
     "ViTModel": "vit_kernels.models",
     "ViTForImageClassification": "vit_kernels.models",
     "create_config": "vit_kernels.models",
+    "AutoConfig": "vit_kernels.auto",
+    "AutoModel": "vit_kernels.auto",
+    "AutoProcessor": "vit_kernels.auto",
+    "ViTImageProcessor": "vit_kernels.processor",
+    "ViTProcessor": "vit_kernels.processor",
+    "MindFormerBook": "vit_kernels.mindformer_book",
+    "Trainer": "vit_kernels.trainer",
+    "TrainingArguments": "vit_kernels.training_arguments",
     "ops": "vit_kernels.ops",
 }
 

@@ -12,6 +12,8 @@ import logging
 import re
 from typing import Any, Iterator
 
+from vit_kernels.pretrained import PretrainedConfig
+
 logger = logging.getLogger("vit_kernels")
 
 # Other spelling -> field.
@@ -29,6 +31,10 @@ ALIASES = {
     "num_register_tokens": "reg_tokens",
     "layerscale_value": "init_values",
 }
+
+# Field -> MindFormers' name of it.
+_MINDFORMERS = {ALIASES[name]: name for name in ("num_channels", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                                                 "num_labels", "hidden_dropout_prob", "attention_probs_dropout_prob")}
 
 # Fields of MindFormers' ViTConfig that have no effect here, and why.
 WITHOUT_EFFECT = {
@@ -51,7 +57,7 @@ ACTIVATIONS = {"gelu": "none", "gelu_tanh": "tanh", "gelu_new": "tanh", "gelu_py
 
 
 @dataclasses.dataclass(init=False)
-class ViTConfig:
+class ViTConfig(PretrainedConfig):
     """Architecture of a Vision Transformer. The defaults are ViT-B/16 at 224 x 224 as MindFormers ships it.
 
     Where MindFormers' defaults are accidents they are not repeated: layer_norm_eps is 1e-6 (its recipe's value, not
@@ -190,6 +196,26 @@ class ViTConfig:
     def replace(self, **changes: Any) -> "ViTConfig":
         """A copy with some fields changed, checked again."""
         return type(self)(**{**self.to_dict(), **self._canonical(changes, self.embed_dim)})
+
+    @classmethod
+    def translate(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Fields of either vocabulary under our names."""
+        return cls._canonical(fields)
+
+    @classmethod
+    def from_name(cls, name: str, **overrides: Any) -> "ViTConfig":
+        """See `create_config`."""
+        return create_config(name, **overrides)
+
+    def to_mindformers(self) -> dict[str, Any]:
+        """All fields as plain values under the names of MindFormers' constructor, where it has one for them."""
+        values = self.to_dict()
+        ratio = values.pop("mlp_ratio")
+        pool = values.pop("global_pool")
+        result = {_MINDFORMERS.get(name, name): value for name, value in values.items()}
+        exact = self.intermediate_size / self.embed_dim == ratio
+        result.update({"intermediate_size": self.intermediate_size} if exact else {"mlp_ratio": ratio})
+        return {**result, "use_mean_pooling": pool == "avg"}
 
     # -- derived --------------------------------------------------------------------------------------------------
 

@@ -9,19 +9,22 @@ from vit_kernels.models.vit.config import ViTConfig
 from vit_kernels.models.vit.initialization import initialize
 from vit_kernels.models.vit.layers import Block, Dropout, LayerNorm, Linear, PatchEmbed, _parameter
 from vit_kernels.ops import SerialCell, resolve_backend
+from vit_kernels.pretrained import PretrainedModel
 
 
-class ViTModel(SerialCell):
+class ViTModel(PretrainedModel, SerialCell):
     """A Vision Transformer without a classifier: images in, one pooled feature vector per image out.
 
     Parameters carry timm's names. With `global_pool='token'` the final norm covers all tokens and the class token is
     taken after it; with 'avg' the patch tokens are averaged first and `fc_norm` follows, as in MAE's fine-tuning.
 
     Args:
-        config: the architecture; None for ViT-B/16 at 224.
+        config: the architecture; None for ViT-B/16 at 224. Weights that its `checkpoint_name_or_path` names are loaded.
         backend: which implementation runs the operators, see `vit_kernels.ops.resolve_backend`.
         seed: of the starting weights; None takes MindSpore's global seed, else 0.
     """
+
+    config_class = ViTConfig
 
     def __init__(self, config: ViTConfig | None = None, backend: str | None = None, seed: int | None = None):
         super().__init__(auto_prefix=True)
@@ -44,6 +47,7 @@ class ViTModel(SerialCell):
         for name, parameter in self.parameters_and_names():
             parameter.name = name
         initialize(self, seed)
+        self.load_configured()
 
     def _build_head(self) -> None:
         """For subclasses: add the head's cells before parameters are named and drawn."""
@@ -102,6 +106,8 @@ class ViTForImageClassification(ViTModel):
         backend: which implementation runs the operators, see `vit_kernels.ops.resolve_backend`.
         seed: of the starting weights; None takes MindSpore's global seed, else 0.
     """
+
+    classifies = True
 
     def _build_head(self) -> None:
         if self.config.num_classes:

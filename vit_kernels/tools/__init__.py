@@ -1,0 +1,1 @@
+"""Helpers under the module names that MindFormers has for them."""
