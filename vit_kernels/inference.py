@@ -12,9 +12,12 @@ from mindspore import Tensor
 from PIL import Image
 
 from vit_kernels import checkpoint as checkpoints
+from vit_kernels import pretrained
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
-from vit_kernels.models import ViTConfig, ViTForImageClassification
+from vit_kernels.download import is_address
+from vit_kernels.models import ViTConfig, ViTForImageClassification, create_config
+from vit_kernels.processor import prepare
 from vit_kernels.training import checkpoint_io
 from vit_kernels.training.run_folder import find_checkpoint
 
@@ -43,11 +46,7 @@ class Classifier:
 
     def prepare(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Decoded images -> the model's input (B, C, H, W)."""
-        transform, (height, width) = self.preprocessing.transform(), self.preprocessing.image_size
-        pixels = np.empty((len(images), height, width, self.preprocessing.channels), np.uint8)
-        for row, image in enumerate(images):
-            pixels[row] = np.asarray(transform(image, None)).reshape(pixels.shape[1:])
-        return self.preprocessing.normalize(pixels)
+        return prepare(self.preprocessing, images)
 
     def probabilities(self, inputs: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """inputs (B, C, H, W) -> softmax of the logits (B, classes), float64.
@@ -74,8 +73,9 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
     """A classifier from a checkpoint.
 
     Args:
-        where: a checkpoint file of any supported kind, a training run's output folder, a Hugging Face folder; None for the
-            newest run under output/.
+        where: a checkpoint file of any supported kind, a training run's output folder, a folder of Hugging Face's or
+            `save_pretrained`'s, a name such as 'vit_base_p16' or an http(s) address (see `vit_kernels.pretrained`); None for
+            the newest run under output/.
         backend: see `vit_kernels.ops.resolve_backend`.
 
     Raises:
@@ -88,8 +88,12 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
         own = checkpoint_io.load(path)
         if not own.config.num_classes:
             raise checkpoints.CheckpointError(f"{path} is a backbone without a classifier")
-        return Classifier(own.build(backend).set_train(False), own.preprocessing, own.classes, str(path), own.training)
-    config = ViTConfig(**opened.config)
+        try:
+            model = own.build(backend)
+        except checkpoints.CheckpointError as error:
+            raise checkpoints.CheckpointError(f"{path}: {error}") from None
+        return Classifier(model.set_train(False), own.preprocessing, own.classes, str(path), own.training)
+    config = ViTConfig(**{**pretrained.config_fields(opened), "checkpoint_name_or_path": None})
     if not config.num_classes:
         raise checkpoints.CheckpointError(f"{opened.path} is a backbone without a classifier; train one on top of it with "
                                           f"python -m vit_kernels.train --checkpoint {opened.path}")
@@ -99,9 +103,19 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
 
 
 def _locate(where: str | Path | None) -> Path:
+    if is_address(where) or where is not None and not Path(where).exists() and _is_model_name(str(where)):
+        return pretrained.find_weights(where)
     if where is not None and Path(where).is_dir() and not (Path(where) / "checkpoints").is_dir():
         return Path(where)  # a Hugging Face folder, or one with a single file
     return find_checkpoint(where)
+
+
+def _is_model_name(text: str) -> bool:
+    try:
+        create_config(text)
+    except ValueError:
+        return False
+    return True
 
 
 def foreign_preprocessing(opened: checkpoints.Checkpoint, config: ViTConfig) -> Preprocessing:

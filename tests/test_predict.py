@@ -1,0 +1,101 @@
+"""python -m vit_kernels.predict: rows, files, odd images, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from mindspore import Tensor
+from PIL import Image
+
+from tests._commands import call, odd_images, refused
+from tests.test_eval import damaged
+from vit_kernels import predict
+from vit_kernels.data import load_dataset
+from vit_kernels.training import checkpoint_io
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """Seven test images as files."""
+    test = load_dataset("digits").test
+    for i in range(7):
+        Image.fromarray(test.pixels[i]).save(tmp_path / f"{i}.png")
+    return [str(tmp_path / f"{i}.png") for i in range(7)]
+
+
+def test_rows_are_the_models_own(digits_run, digits):
+    """Against the checkpoint's model called directly and torch's softmax and topk; 7 images in batches of 3."""
+    ran = call(predict.main, "--checkpoint", digits_run, "--topk", 3, "--batch-size", 3, *digits)
+    assert ran.code == 0, ran.err
+    own = checkpoint_io.load(digits_run / "checkpoints/best.safetensors")
+    pixels = load_dataset("digits").test.pixels[:7]
+    inputs = ((pixels / 255 - own.preprocessing.mean[0]) / own.preprocessing.std[0])[:, None].astype(np.float32)
+    logits = own.build("reference").set_train(False)(Tensor(inputs)).asnumpy()
+    scores, indices = torch.from_numpy(logits).double().softmax(1).topk(3)
+    assert [(r["file"], r["rank"]) for r in ran.result] == [(f, rank) for f in digits for rank in (1, 2, 3)]
+    assert all(r.keys() == {"file", "rank", "index", "label", "score"} and r["label"] == str(r["index"]) for r in ran.result)
+    assert [r["index"] for r in ran.result] == indices.flatten().tolist()
+    assert [r["score"] for r in ran.result] == pytest.approx(scores.flatten().tolist(), abs=1e-5)
+    assert digits[0] in ran.out.split("--result")[0]
+
+
+def test_more_classes_than_there_are(digits_run, digits):
+    rows = call(predict.main, "--checkpoint", digits_run, "--topk", 99, digits[0]).result
+    assert len(rows) == 10 and sum(r["score"] for r in rows) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "new/rows.JSON"])
+def test_results_file(digits_run, digits, tmp_path, name):
+    ran = call(predict.main, "--checkpoint", digits_run, "--topk", 2, "--results-file", tmp_path / name, *digits[:2])
+    assert ran.code == 0, ran.err
+    text = (tmp_path / name).read_text()
+    if name.endswith("csv"):
+        rows = [{**r, "rank": int(r["rank"]), "index": int(r["index"]), "score": float(r["score"])}
+                for r in csv.DictReader(text.splitlines())]
+    else:
+        rows = json.loads(text)
+    assert rows == ran.result and len(rows) == 4
+
+
+def test_odd_images_are_predicted_and_broken_ones_named(digits_run, tmp_path):
+    good, bad = odd_images(tmp_path / "photos")
+    ran = call(predict.main, "--checkpoint", digits_run, "--topk", 1, tmp_path / "photos")
+    assert ran.code == 1 and [os.path.basename(r["file"]) for r in ran.result] == good
+    assert all(np.isfinite(r["score"]) for r in ran.result) and "Traceback" not in ran.err
+    for name in bad:
+        assert ran.err.count(str(tmp_path / "photos" / name)) == 1
+    assert "2 of 9 images could not be read" in ran.err
+
+
+def test_newest_run_by_default(digits_run, digits, monkeypatch):
+    monkeypatch.chdir(digits_run.parents[1])
+    ran = call(predict.main, digits[0])
+    assert ran.code == 0 and os.path.join("output", "run", "checkpoints", "best.safetensors") in ran.out
+
+
+def test_scores_that_are_not_finite_are_null(digits_run, digits, tmp_path):
+    path = damaged(digits_run / "checkpoints/best.safetensors", tmp_path / "nan.safetensors", lambda t: t["head.bias"].fill(np.nan))
+    ran = call(predict.main, "--checkpoint", path, "--topk", 1, "--results-file", tmp_path / "rows.json", digits[0])
+    assert ran.code == 0 and ran.result[0]["score"] is None
+    assert json.loads((tmp_path / "rows.json").read_text()) == ran.result
+
+
+def test_refused(digits_run, digits, tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "file").write_text("x")
+    use = ("--checkpoint", digits_run)
+    refused(call(predict.main), 2, "name at least one image")
+    refused(call(predict.main, *use, tmp_path / "none"), 2, "has no images in it")
+    refused(call(predict.main, *use, "missing.png"), 2, "missing.png does not exist")
+    refused(call(predict.main, *use, digits[0], "--topk", 0), 2, "0 is not at least 1")
+    refused(call(predict.main, *use, digits[0], "--results-file", "rows.xls"), 2, "ends in .csv or .json")
+    refused(call(predict.main, *use, digits[0], "--results-file", tmp_path / "file/rows.csv"), 1, "cannot write", "file/rows.csv")
+    refused(call(predict.main, digits[0]), 2, "train first")
+    refused(call(predict.main, "--checkpoint", tmp_path / "file", digits[0]), 1, str(tmp_path / "file"))
+    ran = call(predict.main, *use, tmp_path / "file")
+    assert ran.code == 1 and ran.result == [] and "is not an image that Pillow can read" in ran.err
