@@ -25,6 +25,7 @@ class Recipe:
         layer_decay: learning-rate factor per layer below the head; 1 for none.
         beta2: decay of AdamW's second moment.
         clip_norm: largest global gradient norm; 0 for no clipping.
+        beta1, eps: of AdamW.
     """
 
     model: dict[str, Any]
@@ -39,6 +40,8 @@ class Recipe:
     layer_decay: float = 1.0
     beta2: float = 0.999
     clip_norm: float = 0.0
+    beta1: float = 0.9
+    eps: float = 1e-8
 
 
 # Narrow models start from wider weights: with the usual 0.02 a width of 96 hardly moves for the first ten epochs.
@@ -56,7 +59,7 @@ RECIPES = {
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
         # A few passes over 60,000 images do not overfit: augmentation would only slow this model down.
         augmentation=Augmentation(label_smoothing=0.1),
-        epochs=5, batch_size=64, lr=1e-3, warmup_epochs=0.5, clip_norm=1.0),
+        epochs=8, batch_size=64, lr=2e-3, warmup_epochs=0.5, clip_norm=1.0),
     # From scratch on photos: augmentation and schedule of DeiT (arXiv:2012.12877), scaled to small batches.
     "folder": Recipe(
         model={"image_size": 224, "patch_size": 16, "embed_dim": 192, "depth": 12, "num_heads": 3, "in_chans": 3,
