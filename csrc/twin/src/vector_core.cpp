@@ -213,6 +213,7 @@ bool CheckVector(const VecArg* args, size_t n, const VecShape& shape, Overlap ov
   }
   if (shape.repeats == 0) return false;
   const VecArg& dst = args[0];
+  if (!dst.write) return true;  // a source may stand still, and nothing here overwrites it
   int64_t blocks[16];
   BlocksOf(dst, shape, 0, blocks);
   const int active_blocks = 16 - int(std::count(blocks, blocks + 16, -1));
