@@ -51,15 +51,15 @@ RECIPES = {
     "digits": Recipe(
         model={**_SMALL, "image_size": 8, "patch_size": 2, "embed_dim": 96, "depth": 4, "num_heads": 3},
         preprocessing=Preprocessing((8, 8), (0.3053,), (0.3759,), crop_pct=1.0),
-        # No shifts: one pixel is half a patch here.
-        augmentation=Augmentation(label_smoothing=0.1),
+        # No shifts, for one pixel is half a patch here: resampled crops move and scale by fractions of a pixel.
+        augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(0.8, 1.25), label_smoothing=0.1),
         epochs=30, batch_size=64, lr=2e-3, warmup_epochs=2, clip_norm=1.0),
     "fashion-mnist": Recipe(
         model={**_SMALL, "image_size": 28, "patch_size": 4, "embed_dim": 96, "depth": 4, "num_heads": 3},
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
         # A few passes over 60,000 images do not overfit: augmentation would only slow this model down.
         augmentation=Augmentation(label_smoothing=0.1),
-        epochs=8, batch_size=64, lr=2e-3, warmup_epochs=0.5, clip_norm=1.0),
+        epochs=8, batch_size=64, lr=6e-4, warmup_epochs=0.5, clip_norm=1.0),
     # From scratch on photos: augmentation and schedule of DeiT (arXiv:2012.12877), scaled to small batches.
     "folder": Recipe(
         model={"image_size": 224, "patch_size": 16, "embed_dim": 192, "depth": 12, "num_heads": 3, "in_chans": 3,
