@@ -1,0 +1,321 @@
+"""Trainer: train, fine-tune, evaluate and predict with MindFormers' signatures, of both its eras."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+from mindspore import nn
+
+from vit_kernels import checkpoint as checkpoints
+from vit_kernels.data import Loader
+from vit_kernels.data.datasets import NAMES, load_dataset, load_test_images
+from vit_kernels.data.folder import scan_folder
+from vit_kernels.data.images import ImageDataset
+from vit_kernels.data.labels import imagenet_labels
+from vit_kernels.data.mindspore_dataset import DatasetLoader
+from vit_kernels.errors import UsageError
+from vit_kernels.inference import Classifier
+from vit_kernels.mindformers_config import Settings, settings_of
+from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
+from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
+from vit_kernels.pretrained import find_weights, read_yaml
+from vit_kernels.training import fit
+from vit_kernels.training.evaluation import evaluate
+from vit_kernels.training.files import write_text
+from vit_kernels.training.run_folder import RunFolder, find_checkpoint
+from vit_kernels.training_arguments import TrainingArguments
+
+logger = logging.getLogger("vit_kernels")
+
+
+class Trainer:
+    """A task, a model and its data.
+
+    Args:
+        args: a YAML file of MindFormers' schema, the same as a dict, or `TrainingArguments`; None for MAE's fine-tuning.
+        task: 'image_classification' ('general' is the same here).
+        model: a name such as 'vit_base_p16', or a `ViTForImageClassification`.
+        model_name: a name, where `model` is an instance or None.
+        train_dataset, eval_dataset: a folder of class folders, 'digits' or 'fashion-mnist', an image data set of
+            `vit_kernels.data`, or a MindSpore dataset of batches.
+        image_processor: how images become the model's input; None for the checkpoint's or recipe's way.
+        others: MindFormers' further arguments, refused by name unless None or empty.
+
+    Raises:
+        UsageError: an unknown task, a missing folder, an argument that has no effect here.
+        ValueError: an unknown model.
+    """
+
+    def __init__(self, args: str | os.PathLike | dict | TrainingArguments | None = None, task: str = "general", model: Any = None,
+                 model_name: str | None = None, train_dataset: Any = None, eval_dataset: Any = None, tokenizer: Any = None,
+                 image_processor: Any = None, audio_processor: Any = None, optimizers: Any = None, wrapper: Any = None,
+                 pet_method: str = "", callbacks: Any = None, eval_callbacks: Any = None, compute_metrics: Any = None,
+                 save_config: bool = False, **others: Any):
+        refused = {"tokenizer": tokenizer, "audio_processor": audio_processor, "optimizers": optimizers, "wrapper": wrapper,
+                   "pet_method": pet_method or None, "callbacks": callbacks, "eval_callbacks": eval_callbacks,
+                   "compute_metrics": compute_metrics, "save_config": save_config or None, **others}
+        for name, value in refused.items():
+            if value is not None:
+                raise UsageError(f"Trainer: {name} has no effect here; leave it out")
+        if task not in (TASK, "general"):
+            raise UsageError(f"Trainer: unknown task {task!r}, expected {TASK!r}")
+        self.settings = _settings(args)
+        self.model: nn.Cell | None = None
+        if isinstance(model, nn.Cell):
+            if getattr(model, "config", None) is None or not model.config.num_classes:
+                raise UsageError(f"Trainer: model is a {type(model).__name__}, expected a ViTForImageClassification or a name")
+            self.model = model
+            self.settings = dataclasses.replace(self.settings, model=model.config.to_dict(), named_weights="")
+        elif model is not None and not isinstance(model, str):
+            raise TypeError(f"Trainer: model is {type(model).__name__}, expected a name or a ViTForImageClassification")
+        name = model_name or (model if isinstance(model, str) else None)
+        if name is not None:
+            create_config(name)  # for its error
+            changed = create_config(name) != create_config(self.settings.model_name)
+            # A YAML file's fields describe the model that the file names, not another one.
+            self.settings = dataclasses.replace(self.settings, model_name=name, **(
+                {"model": {}, "named_weights": ""} if changed and self.model is None else {}))
+        self.image_processor = preprocessing_of(image_processor) if image_processor is not None else None
+        self.train_dataset = _existing("train_dataset", train_dataset if train_dataset is not None else self.settings.train_dir or None,
+                                       train_dataset is not None)
+        self.eval_dataset = _existing("eval_dataset", eval_dataset if eval_dataset is not None else self.settings.eval_dir or None,
+                                      eval_dataset is not None)
+        ms.set_context(mode=self.settings.mode)
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def train(self, train_checkpoint: str | bool | None = False, resume_training: bool | None = None,
+              auto_trans_ckpt: bool | None = None, do_eval: bool = False, *, do_finetune: bool = False, initial_epoch: int = 0,
+              resume_or_finetune_from_checkpoint: str | bool | None = False) -> fit.Result:
+        """Train by the recipe; results go to a new folder in `output_dir`.
+
+        Args:
+            train_checkpoint: False or None: starting weights; True: the newest run's in `output_dir`; a path, address or name.
+                Only the weights are taken; a classifier for other classes starts anew.
+            do_eval: evaluate after the training too; the test images are scored after every epoch anyway.
+            resume_or_finetune_from_checkpoint, do_finetune: the early signature: weights to fine-tune from, with
+                do_finetune=True.
+            resume_training, auto_trans_ckpt, initial_epoch: refused unless empty.
+
+        Returns:
+            Scores of the best epoch.
+
+        Raises:
+            UsageError: no data, or something that is not supported.
+            CheckpointError: the weights are not there or do not fit.
+        """
+        for name, value in (("resume_training", resume_training), ("auto_trans_ckpt", auto_trans_ckpt), ("initial_epoch", initial_epoch)):
+            if value:
+                raise UsageError(f"Trainer.train: {name}={value!r} is not supported: a run cannot be continued yet, and there is one "
+                                 "device; fine-tune from its checkpoint with do_finetune=True")
+        early = resume_or_finetune_from_checkpoint
+        if early and not do_finetune:
+            raise UsageError(f"Trainer.train: resume_or_finetune_from_checkpoint={early!r} without do_finetune=True asks to continue "
+                             "a run, which is not supported yet; pass do_finetune=True to start from its weights")
+        if early and train_checkpoint:
+            raise UsageError("Trainer.train: give either train_checkpoint or resume_or_finetune_from_checkpoint")
+        weights = early or train_checkpoint or self.settings.checkpoint or False
+        if do_finetune and not weights:
+            raise UsageError("Trainer.train: do_finetune=True needs weights; name them in resume_or_finetune_from_checkpoint")
+        result = self._train(weights)
+        if do_eval or self.settings.do_eval:
+            self.evaluate(eval_checkpoint=True)
+        return result
+
+    def finetune(self, finetune_checkpoint: str | bool | None = False, resume_training: bool | None = None,
+                 auto_trans_ckpt: bool | None = None, do_eval: bool = False) -> fit.Result:
+        """Train from existing weights: as `train`, but they are required."""
+        if not finetune_checkpoint and not self.settings.checkpoint:
+            raise UsageError("Trainer.finetune: finetune_checkpoint names no weights; give a path, an address or a name such as "
+                             "'mae_vit_base_p16', or use train() to start from scratch")
+        return self.train(finetune_checkpoint, resume_training, auto_trans_ckpt, do_eval)
+
+    def _train(self, weights: str | bool) -> fit.Result:
+        settings = self.settings
+        if self.train_dataset is None or self.eval_dataset is None:
+            missing = "train_dataset" if self.train_dataset is None else "eval_dataset"
+            raise UsageError(f"Trainer: training needs {missing}; give a folder of class folders or a dataset")
+        seed = settings.seed if settings.data_seed is None else settings.data_seed
+        train, test = _images(self.train_dataset, True), _images(self.eval_dataset, False)
+        classes = train.classes if train is not None else _class_names(settings.config().num_classes)
+        for name, images in (("train_dataset", train), ("eval_dataset", test)):
+            if images is not None and images.classes != classes:
+                raise UsageError(f"Trainer: {name} has the classes {', '.join(images.classes[:5])}, ..., the other data set has "
+                                 f"{', '.join(classes[:5])}, ...; expected the same")
+        ms.set_seed(settings.seed)
+        model = self._model(len(classes), weights)
+        config = model.config
+        batch = min(settings.batch_size, len(train)) if train is not None else self.train_dataset.get_batch_size()
+        recipe = settings.recipe(config, batch, 1)
+        preprocessing = self.image_processor or recipe.preprocessing
+        mixer, workers = recipe.augmentation.mixer(len(classes)), settings.workers
+        if train is not None:
+            loader = Loader(train, preprocessing, batch, recipe.augmentation.transform(preprocessing), shuffle=True, drop_last=True,
+                            erase=recipe.augmentation.eraser(), mix=mixer, seed=seed, workers=workers)
+        else:
+            loader = DatasetLoader(self.train_dataset, preprocessing, classes, mixer, seed)
+        recipe = settings.recipe(config, batch, len(loader))
+        record = {"dataset": _described(self.train_dataset), "data_dir": None}
+        folder = RunFolder.create(Path(settings.output_dir) / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.model_name}", {
+            "command": "trainer", **record, "eval_dataset": _described(self.eval_dataset), "model_name": settings.model_name,
+            "weights": weights, "seed": settings.seed, "classes": classes, "model": config.to_dict(), "epochs": recipe.epochs,
+            "batch_size": batch, "lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay})
+        print(f"{settings.model_name}: {count_parameters(config):,} parameters, {len(classes)} classes; {recipe.epochs} epochs of "
+              f"{len(loader)} steps of {batch} images, learning rate {recipe.lr:.3g}; results in {folder.path}", flush=True)
+        trainer = fit.Trainer(model, recipe, loader, self._eval_loader(test, preprocessing, classes), folder, record, settings.model_name)
+        result = trainer.fit()
+        if self.model is not None:
+            self.model.set_train(False)
+        return result
+
+    def _model(self, classes: int, weights: str | bool) -> nn.Cell:
+        """The model to train: the given instance, or a new one, with `weights` if there are any."""
+        if self.model is not None:
+            if self.model.config.num_classes != classes:
+                raise UsageError(f"Trainer: the model has {self.model.config.num_classes} classes, the data {classes}")
+            model = self.model
+        else:
+            wanted = self.settings.config().num_classes
+            if wanted != classes:
+                logger.warning("num_classes %d becomes %d, the number of classes of the data", wanted, classes)
+            model = ViTForImageClassification(self.settings.config(num_classes=classes), seed=self.settings.seed)
+        if weights:
+            checkpoints.load_checkpoint_into(model, checkpoints.load(self._located(weights)), new_head=True)
+        return model
+
+    # -- use ----------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, eval_checkpoint: str | bool | None = False, auto_trans_ckpt: bool | None = None) -> dict[str, float]:
+        """Score every image of the evaluation set, the last partial batch included.
+
+        Args:
+            eval_checkpoint: False or None: the given model, else the named model's released weights; True: the newest run's
+                in `output_dir`; a path, address or name.
+            auto_trans_ckpt: refused unless empty.
+
+        Returns:
+            {'Top1 Accuracy', 'Top5 Accuracy'} as fractions, 'loss', 'count'.
+
+        Raises:
+            UsageError: no data, or classes that are not the checkpoint's.
+            CheckpointError: the weights are not there.
+        """
+        if auto_trans_ckpt:
+            raise UsageError("Trainer.evaluate: auto_trans_ckpt is not supported: there are no distributed checkpoints")
+        if self.eval_dataset is None:
+            raise UsageError("Trainer: evaluation needs eval_dataset; give a folder of class folders or a dataset")
+        classifier = self._classifier(eval_checkpoint)
+        images = _images(self.eval_dataset, False)
+        if images is not None and (len(images.classes) != len(classifier.classes)
+                                   or classifier.training and images.classes != classifier.classes):
+            raise UsageError(f"Trainer: eval_dataset has {len(images.classes)} classes ({', '.join(images.classes[:3])}, ...), "
+                             f"{classifier.path} has {len(classifier.classes)} ({', '.join(classifier.classes[:3])}, ...)")
+        metrics = evaluate(classifier.model, self._eval_loader(images, classifier.preprocessing, classifier.classes))
+        print(f"Top1 Accuracy = {{'Top1 Accuracy': {metrics.top1}}}", flush=True)
+        return {"Top1 Accuracy": metrics.top1, "Top5 Accuracy": metrics.top5, "loss": metrics.loss, "count": metrics.count}
+
+    def predict(self, predict_checkpoint: str | bool | None = None, input_data: Any = None, auto_trans_ckpt: bool | None = None,
+                batch_size: int | None = None, top_k: int = 1, save_file: str | os.PathLike | None = None) \
+            -> list[list[dict[str, Any]]]:
+        """The likeliest classes of images.
+
+        Args:
+            predict_checkpoint: as `evaluate`'s; an explicit one counts every time.
+            input_data: whatever `pipeline` takes; None for the evaluation set.
+            auto_trans_ckpt: refused unless empty.
+            batch_size: images per step.
+            top_k: classes per image.
+            save_file: also write the result, as text, to this file.
+
+        Returns:
+            For each image a list of {'score': float, 'label': str, 'index': int}, best first.
+
+        Raises:
+            UsageError: neither input_data nor eval_dataset.
+            ImageError, CheckpointError: an image or the weights cannot be read.
+        """
+        if auto_trans_ckpt:
+            raise UsageError("Trainer.predict: auto_trans_ckpt is not supported: there are no distributed checkpoints")
+        if input_data is None:
+            if self.eval_dataset is None:
+                raise UsageError("Trainer.predict: input_data is missing; give images, or an eval_dataset to the Trainer")
+            input_data = _images(self.eval_dataset, False) or self.eval_dataset
+        result = ImageClassificationPipeline(self._classifier(predict_checkpoint))(input_data, batch_size, top_k)
+        if save_file is not None:
+            write_text(save_file, f"{result}\n")
+        return result
+
+    def _classifier(self, where: str | bool | None) -> Classifier:
+        """Never cached: what a call names is what it gets."""
+        if not where and self.model is not None:
+            return classifier_of(self.model, self.image_processor)
+        where = where or self.settings.checkpoint or self.settings.named_weights or self.settings.model_name
+        return classifier_of(str(self._located(where)), self.image_processor)
+
+    def _located(self, where: str | bool | os.PathLike) -> Path:
+        if where is True:
+            return find_checkpoint(None, self.settings.output_dir)
+        if os.path.isdir(where) and (Path(where) / "checkpoints").is_dir():
+            return find_checkpoint(where)
+        return find_weights(where)
+
+    def _eval_loader(self, images: ImageDataset | None, preprocessing: Any, classes: list[str]) -> Any:
+        if images is None:
+            return DatasetLoader(self.eval_dataset, preprocessing, classes)
+        size = self.settings.eval_batch_size or self.settings.batch_size
+        return Loader(images, preprocessing, min(size, len(images)), workers=self.settings.workers)
+
+
+def _settings(args: Any) -> Settings:
+    if args is None:
+        return Settings()
+    if isinstance(args, TrainingArguments):
+        return args.apply(Settings())
+    if isinstance(args, (str, os.PathLike)):
+        args = read_yaml(args)
+    if not isinstance(args, dict):
+        raise TypeError(f"Trainer: args is {type(args).__name__}, expected a YAML file, a dict or TrainingArguments")
+    settings = settings_of(args)
+    if settings.without_effect:
+        logger.warning("these keys of the configuration have no effect here: %s", ", ".join(settings.without_effect))
+    return settings
+
+
+def _existing(name: str, dataset: Any, explicit: bool) -> Any:
+    """The data set, a folder checked; one that only the configuration names may be missing until it is needed."""
+    if isinstance(dataset, (str, os.PathLike)) and str(dataset) not in NAMES and not os.path.isdir(dataset):
+        if explicit:
+            raise UsageError(f"Trainer: {name} {os.fspath(dataset)!r} is no folder; give a folder with one sub-folder per class")
+        return None
+    return dataset
+
+
+def _images(dataset: Any, training: bool) -> ImageDataset | None:
+    """An image data set of a folder, a name or itself; None for MindSpore datasets."""
+    if isinstance(dataset, (str, os.PathLike)):
+        name = os.fspath(dataset)
+        if name in NAMES:
+            splits = load_dataset(name)
+            return splits.train if training else splits.test
+        return scan_folder(name) if training else load_test_images(name)
+    if isinstance(dataset, ImageDataset):
+        return dataset
+    if hasattr(dataset, "create_dict_iterator"):
+        return None
+    raise TypeError(f"Trainer: a data set is {type(dataset).__name__}, expected a folder, an image data set or a MindSpore dataset")
+
+
+def _described(dataset: Any) -> str:
+    if isinstance(dataset, (str, os.PathLike)):
+        return str(dataset) if str(dataset) in NAMES else os.path.abspath(dataset)
+    return type(dataset).__name__
+
+
+def _class_names(count: int) -> list[str]:
+    return imagenet_labels() if count == 1000 else [str(i) for i in range(count)]
