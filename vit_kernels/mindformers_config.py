@@ -127,7 +127,8 @@ class _Reader:
         found: list[str] = []
 
         def walk(value: Any, path: str) -> None:
-            if path in self.used:
+            # The tasks repeat the data sets by reference.
+            if path in self.used or path.endswith("_dataset_task.dataset_config"):
                 return
             if isinstance(value, dict) and value:
                 for key, inner in value.items():
