@@ -15,17 +15,35 @@ def _scratch_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(params=["pynative", "graph"])
-def mode(request):
-    """Run the test in both of MindSpore's modes. PyNative is made synchronous: its errors are otherwise reported by
-    a later, unrelated operator."""
+@pytest.fixture(scope="session", autouse=True)
+def _synchronous_launches():
+    """PyNative's errors are otherwise reported by a later, unrelated operator. This can only be asked for before the
+    first kernel of the process runs, whichever test that is in."""
     import mindspore as ms
 
     ms.set_device("CPU")
+    ms.runtime.launch_blocking()
+
+
+@pytest.fixture(params=["pynative", "graph"])
+def mode(request):
+    """Run the test in both of MindSpore's modes."""
+    import mindspore as ms
+
     before = ms.get_context("mode")
     ms.set_context(mode=ms.GRAPH_MODE if request.param == "graph" else ms.PYNATIVE_MODE)
-    ms.runtime.launch_blocking()
     yield request.param
+    ms.set_context(mode=before)
+
+
+@pytest.fixture
+def pynative_mode():
+    """PYNATIVE_MODE for tests that need only one mode."""
+    import mindspore as ms
+
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
     ms.set_context(mode=before)
 
 
@@ -34,7 +52,6 @@ def graph_mode():
     """GRAPH_MODE for tests that need only one mode."""
     import mindspore as ms
 
-    ms.set_device("CPU")
     before = ms.get_context("mode")
     ms.set_context(mode=ms.GRAPH_MODE)
     yield

@@ -64,15 +64,8 @@ def test_variants(graph_mode, backend, changes):
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
-def test_pynative(backend):
-    ms.set_device("CPU")
-    before = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    ms.runtime.launch_blocking()
-    try:
-        _compare(ViTConfig(**SMALL), 3, backend, logits_within=2e-5, gradients_within=2e-5)
-    finally:
-        ms.set_context(mode=before)
+def test_pynative(backend, pynative_mode):
+    _compare(ViTConfig(**SMALL), 3, backend, logits_within=2e-5, gradients_within=2e-5)
 
 
 def test_ten_steps_of_adamw(graph_mode):

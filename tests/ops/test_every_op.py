@@ -128,17 +128,10 @@ def test_integer_arguments_are_refused(mode, name, argument):
 
 
 @every_case
-def test_jit(name):
+def test_jit(name, pynative_mode):
     """@jit inside a PyNative program."""
-    ms.set_device("CPU")
-    before = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    ms.runtime.launch_blocking()
-    try:
-        case = CASES[name]
-        _check.compare(_Jitted(case.make("cpu")), case.reference, case.arrays())
-    finally:
-        ms.set_context(mode=before)
+    case = CASES[name]
+    _check.compare(_Jitted(case.make("cpu")), case.reference, case.arrays())
 
 
 def _layer_norm(x, gamma, beta):

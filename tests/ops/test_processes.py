@@ -22,40 +22,33 @@ def _run(code: str, **environment: str) -> subprocess.CompletedProcess:
                           capture_output=True, text=True, timeout=300)
 
 
-def test_two_threads_at_once():
+def test_two_threads_at_once(pynative_mode):
     """Two Python threads run every operator on data of their own, each 20 times: the bits of a lone thread."""
-    ms.set_device("CPU")
-    before = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    ms.runtime.launch_blocking()
-    try:
-        operators = {name: case.make("cpu") for name, case in CASES.items()}
-        arguments = {(name, seed): [Tensor(a.astype(np.float32)) for a in case.arrays(seed)]
-                     for name, case in CASES.items() for seed in (1, 2)}
+    operators = {name: case.make("cpu") for name, case in CASES.items()}
+    arguments = {(name, seed): [Tensor(a.astype(np.float32)) for a in case.arrays(seed)]
+                 for name, case in CASES.items() for seed in (1, 2)}
 
-        def run(name, seed):
-            out = operators[name](*arguments[name, seed])
-            return [o.asnumpy().copy() for o in (out if isinstance(out, tuple) else (out,))]
+    def run(name, seed):
+        out = operators[name](*arguments[name, seed])
+        return [o.asnumpy().copy() for o in (out if isinstance(out, tuple) else (out,))]
 
-        expected = {key: run(*key) for key in arguments}
-        wrong, start = [], threading.Barrier(2)
+    expected = {key: run(*key) for key in arguments}
+    wrong, start = [], threading.Barrier(2)
 
-        def work(seed):
-            start.wait()
-            for _ in range(20):
-                for name in operators:
-                    for got, alone in zip(run(name, seed), expected[name, seed]):
-                        if not (got == alone).all():
-                            wrong.append(name)
+    def work(seed):
+        start.wait()
+        for _ in range(20):
+            for name in operators:
+                for got, alone in zip(run(name, seed), expected[name, seed]):
+                    if not (got == alone).all():
+                        wrong.append(name)
 
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not wrong
-    finally:
-        ms.set_context(mode=before)
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 FORK = """

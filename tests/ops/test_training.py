@@ -109,27 +109,20 @@ def test_train_one_step_cell(mode, expected):
     _compare_weights(network, expected[1])
 
 
-def test_jit_step(expected):
+def test_jit_step(expected, pynative_mode):
     """A PyNative program whose step is one @jit function."""
-    ms.set_device("CPU")
-    before = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    ms.runtime.launch_blocking()
-    try:
-        network, loss, optimizer = _parts()
-        value_and_grad = ms.value_and_grad(nn.WithLossCell(network, loss), None, optimizer.parameters)
+    network, loss, optimizer = _parts()
+    value_and_grad = ms.value_and_grad(nn.WithLossCell(network, loss), None, optimizer.parameters)
 
-        @ms.jit
-        def step(x, label):
-            value, gradients = value_and_grad(x, label)
-            optimizer(gradients)
-            return value
+    @ms.jit
+    def step(x, label):
+        value, gradients = value_and_grad(x, label)
+        optimizer(gradients)
+        return value
 
-        losses = [float(step(Tensor(x), Tensor(label)).asnumpy()) for x, label in zip(*_data())]
-        np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
-        _compare_weights(network, expected[1])
-    finally:
-        ms.set_context(mode=before)
+    losses = [float(step(Tensor(x), Tensor(label)).asnumpy()) for x, label in zip(*_data())]
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    _compare_weights(network, expected[1])
 
 
 class _Losses(Callback):

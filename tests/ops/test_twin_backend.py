@@ -57,7 +57,7 @@ def test_values_and_gradients(name, mode):
         out = out if isinstance(out, tuple) else (out,)
         weight = Tensor(np.random.default_rng(1).standard_normal(out[-1].shape).astype(np.float32))
         loss = Loss(op, len(arrays)).set_train(op.training)
-        value, gradients = ms.value_and_grad(loss, tuple(range(1, len(arrays) + 1)))(weight, *tensors)
+        _, gradients = ms.value_and_grad(loss, tuple(range(1, len(arrays) + 1)))(weight, *tensors)
         results.append(([o.asnumpy() for o in out], [g.asnumpy() for g in gradients]))
     (out, grads), (expected_out, expected_grads) = results
     for mine, theirs in zip(out + grads, expected_out + expected_grads):
