@@ -8,10 +8,12 @@ import sys
 
 from vit_kernels import _cli
 from vit_kernels.errors import UsageError
+from vit_kernels.run_mindformer import by_recipe
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("eval", "Evaluate a checkpoint on every test image, the last partial batch included.")
+    parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
     parser.add_argument("--checkpoint", "--load_checkpoint",
                         help="a checkpoint file of any supported kind or a run's output folder; default: the newest run in output/")
     parser.add_argument("--dataset", "--eval_dataset_dir",
@@ -24,6 +26,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Parse, evaluate, print the result."""
+    done = by_recipe(argv, "eval")
+    if done is not None:
+        return done
     args = _parser().parse_args(argv)
 
     from tqdm import tqdm

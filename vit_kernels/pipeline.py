@@ -13,7 +13,7 @@ from vit_kernels.data.inputs import count_of, iter_images, require_images
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
-from vit_kernels.inference import Classifier, in_batches, load_classifier, prepare
+from vit_kernels.inference import Classifier, in_batches, load_classifier
 from vit_kernels.processor import ViTImageProcessor, ViTProcessor, resize_to_crop_pct
 
 TASK = "image_classification"

@@ -12,12 +12,14 @@ from typing import Any
 
 from vit_kernels import _cli
 from vit_kernels.errors import ImageError, UsageError
+from vit_kernels.run_mindformer import by_recipe
 
 COLUMNS = ("file", "rank", "index", "label", "score")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("predict", "Print the likeliest classes of images.")
+    parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
     parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR", help="image files, folders, patterns such as 'a/*.jpg'")
     parser.add_argument("--predict-data", "--predict_data", nargs="+", default=[], metavar="IMAGE_OR_DIR", help="the same")
     parser.add_argument("--checkpoint", "--load_checkpoint",
@@ -32,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Parse, predict, print the result. Images that cannot be read are reported and make the exit code 1."""
+    done = by_recipe(argv, "predict")
+    if done is not None:
+        return done
     args = _parser().parse_args(argv)
     suffix = Path(args.results_file).suffix.lower() if args.results_file else ""
     if suffix not in ("", ".csv", ".json") or args.results_file and not suffix:

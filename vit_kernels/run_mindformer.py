@@ -15,8 +15,8 @@ from vit_kernels.errors import UsageError
 RESULT_FILE = "image_classification_result.txt"
 # Flags that set one key of the configuration.
 _KEYS = {"mode": "context.mode", "output_dir": "output_dir", "seed": "seed", "epochs": "runner_config.epochs",
-         "batch_size": "runner_config.batch_size", "load_checkpoint": "load_checkpoint", "run_mode": "run_mode", "do_eval": "do_eval",
-         "use_parallel": "use_parallel", "resume_training": "resume_training", "auto_trans_ckpt": "auto_trans_ckpt",
+         "batch_size": "runner_config.batch_size", "load_checkpoint": "load_checkpoint", "run_mode": "run_mode",
+         "do_eval": "do_eval", "use_parallel": "use_parallel", "resume_training": "resume_training", "auto_trans_ckpt": "auto_trans_ckpt",
          "train_dataset_dir": "train_dataset.data_loader.dataset_dir", "eval_dataset_dir": "eval_dataset.data_loader.dataset_dir"}
 # Flags of MindFormers that have no effect here.
 _IGNORED = ("device_id", "device_target", "src_strategy_path_or_dir", "only_save_strategy", "strategy_load_checkpoint",
@@ -37,14 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train_dataset_dir", help="a folder of class folders")
     parser.add_argument("--eval_dataset_dir", help="a folder of class folders")
     parser.add_argument("--dataset_dir", help="the data set of the run mode")
-    parser.add_argument("--predict_data", nargs="+", help="images, folders, patterns, addresses")
+    parser.add_argument("--predict_data", "--predict-data", nargs="+", help="images, folders, patterns, addresses")
     parser.add_argument("--predict_batch_size", type=_cli.positive_int, help="images per step")
-    parser.add_argument("--top_k", "--topk", type=_cli.positive_int, default=1, help="classes per image")
-    parser.add_argument("--load_checkpoint", help="a checkpoint of any kind, a folder, an address, a model's name")
-    parser.add_argument("--output_dir", help="where runs go")
+    parser.add_argument("--top_k", "--top-k", "--topk", type=_cli.positive_int, default=1, help="classes per image")
+    parser.add_argument("--load_checkpoint", "--checkpoint", help="a checkpoint of any kind, a folder, an address, a model's name")
+    parser.add_argument("--output_dir", "--output", help="where runs go")
     parser.add_argument("--seed", type=_cli.non_negative_int)
     parser.add_argument("--epochs", type=_cli.positive_int)
-    parser.add_argument("--batch_size", type=_cli.positive_int)
+    parser.add_argument("--batch_size", "--batch-size", "-b", type=_cli.positive_int)
     for name in ("do_eval", "use_parallel", "resume_training", "auto_trans_ckpt"):
         parser.add_argument(f"--{name}", type=_boolean)
     parser.add_argument("--num_samples", help="refused: name a smaller folder")
@@ -52,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     for name in _IGNORED:
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     return parser
+
+
+def by_recipe(argv: list[str], run_mode: str) -> int | None:
+    """What the commands train, eval and predict do with --config: the same as this one; None without --config."""
+    if not any(word.split("=")[0] == "--config" for word in argv):
+        return None
+    return main([*argv, *([] if any(word.split("=")[0] == "--run_mode" for word in argv) else ["--run_mode", run_mode])])
 
 
 def main(argv: list[str], script_folder: str | os.PathLike | None = None) -> int:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from vit_kernels import _cli
 from vit_kernels.errors import UsageError
+from vit_kernels.run_mindformer import by_recipe
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("train", "Train a Vision Transformer, evaluating after every epoch. Defaults that depend on the "
                          "data set are in vit_kernels/training/recipes.py.")
+    parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
     parser.add_argument("--dataset", default="digits",
                         help="digits (embedded), fashion-mnist, or a folder with one sub-folder of images per class")
     parser.add_argument("--data-dir", "--data_dir", help="where fashion-mnist's four idx files are")
@@ -32,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Parse, train, print the result."""
+    done = by_recipe(argv, "train")
+    if done is not None:
+        return done
     args = _parser().parse_args(argv)
 
     # MindSpore takes seconds to import: not before the arguments are known to be right.
