@@ -8,7 +8,6 @@ import sys
 import threading
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
@@ -54,7 +53,6 @@ def test_two_threads_at_once(pynative_mode):
 FORK = """
 import os, sys
 import numpy as np
-import mindspore as ms
 from mindspore import Tensor
 from vit_kernels import ops
 ms.runtime.launch_blocking()
