@@ -111,7 +111,7 @@ def _run(document: dict[str, Any], args: argparse.Namespace) -> int:
         raise UsageError("--predict_data is missing; name images, folders or patterns")
     sets = {"train_dataset": args.train_dataset_dir or (args.dataset_dir if mode in ("train", "finetune") else None),
             "eval_dataset": args.eval_dataset_dir or (args.dataset_dir if mode == "eval" else None)}
-    trainer = Trainer(document, **{name: folder for name, folder in sets.items() if folder is not None})
+    trainer = Trainer(document, backend=args.backend, **{name: folder for name, folder in sets.items() if folder is not None})
     if mode in ("train", "finetune"):
         result = trainer.train() if mode == "train" else trainer.finetune()
         _cli.print_result(dataclasses.asdict(result))

@@ -45,6 +45,7 @@ class Trainer:
         train_dataset, eval_dataset: a folder of class folders, 'digits' or 'fashion-mnist', an image data set of
             `vit_kernels.data`, or a MindSpore dataset of batches.
         image_processor: how images become the model's input; None for the checkpoint's or recipe's way.
+        backend: of the operators, see `vit_kernels.ops.resolve_backend`.
         others: MindFormers' further arguments, refused by name unless None or empty.
 
     Raises:
@@ -56,7 +57,7 @@ class Trainer:
                  model_name: str | None = None, train_dataset: Any = None, eval_dataset: Any = None, tokenizer: Any = None,
                  image_processor: Any = None, audio_processor: Any = None, optimizers: Any = None, wrapper: Any = None,
                  pet_method: str = "", callbacks: Any = None, eval_callbacks: Any = None, compute_metrics: Any = None,
-                 save_config: bool = False, **others: Any):
+                 save_config: bool = False, backend: str | None = None, **others: Any):
         refused = {"tokenizer": tokenizer, "audio_processor": audio_processor, "optimizers": optimizers, "wrapper": wrapper,
                    "pet_method": pet_method or None, "callbacks": callbacks, "eval_callbacks": eval_callbacks,
                    "compute_metrics": compute_metrics, "save_config": save_config or None, **others}
@@ -65,7 +66,7 @@ class Trainer:
                 raise UsageError(f"Trainer: {name} has no effect here; leave it out")
         if task not in (TASK, "general"):
             raise UsageError(f"Trainer: unknown task {task!r}, expected {TASK!r}")
-        self.settings = _settings(args)
+        self.settings, self.backend = _settings(args), backend
         self.model: nn.Cell | None = None
         if isinstance(model, nn.Cell):
             if getattr(model, "config", None) is None or not model.config.num_classes:
@@ -82,10 +83,8 @@ class Trainer:
             self.settings = dataclasses.replace(self.settings, model_name=name, **(
                 {"model": {}, "named_weights": ""} if changed and self.model is None else {}))
         self.image_processor = preprocessing_of(image_processor) if image_processor is not None else None
-        self.train_dataset = _existing("train_dataset", train_dataset if train_dataset is not None else self.settings.train_dir or None,
-                                       train_dataset is not None)
-        self.eval_dataset = _existing("eval_dataset", eval_dataset if eval_dataset is not None else self.settings.eval_dir or None,
-                                      eval_dataset is not None)
+        self.train_dataset = _data("train_dataset", train_dataset, self.settings.train_dir)
+        self.eval_dataset = _data("eval_dataset", eval_dataset, self.settings.eval_dir)
         ms.set_context(mode=self.settings.mode)
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -110,14 +109,15 @@ class Trainer:
             UsageError: no data, or something that is not supported.
             CheckpointError: the weights are not there or do not fit.
         """
-        for name, value in (("resume_training", resume_training), ("auto_trans_ckpt", auto_trans_ckpt), ("initial_epoch", initial_epoch)):
+        refused = {"resume_training": resume_training, "auto_trans_ckpt": auto_trans_ckpt, "initial_epoch": initial_epoch}
+        for name, value in refused.items():
             if value:
-                raise UsageError(f"Trainer.train: {name}={value!r} is not supported: a run cannot be continued yet, and there is one "
-                                 "device; fine-tune from its checkpoint with do_finetune=True")
+                raise UsageError(f"Trainer.train: {name}={value!r} is not supported: a run cannot be continued yet, and there "
+                                 "is one device; fine-tune from its checkpoint with do_finetune=True")
         early = resume_or_finetune_from_checkpoint
         if early and not do_finetune:
-            raise UsageError(f"Trainer.train: resume_or_finetune_from_checkpoint={early!r} without do_finetune=True asks to continue "
-                             "a run, which is not supported yet; pass do_finetune=True to start from its weights")
+            raise UsageError(f"Trainer.train: resume_or_finetune_from_checkpoint={early!r} without do_finetune=True asks to "
+                             "continue a run, which is not supported yet; pass do_finetune=True to start from its weights")
         if early and train_checkpoint:
             raise UsageError("Trainer.train: give either train_checkpoint or resume_or_finetune_from_checkpoint")
         weights = early or train_checkpoint or self.settings.checkpoint or False
@@ -156,8 +156,8 @@ class Trainer:
         preprocessing = self.image_processor or recipe.preprocessing
         mixer, workers = recipe.augmentation.mixer(len(classes)), settings.workers
         if train is not None:
-            loader = Loader(train, preprocessing, batch, recipe.augmentation.transform(preprocessing), shuffle=True, drop_last=True,
-                            erase=recipe.augmentation.eraser(), mix=mixer, seed=seed, workers=workers)
+            loader = Loader(train, preprocessing, batch, recipe.augmentation.transform(preprocessing), shuffle=True,
+                            drop_last=True, erase=recipe.augmentation.eraser(), mix=mixer, seed=seed, workers=workers)
         else:
             loader = DatasetLoader(self.train_dataset, preprocessing, classes, mixer, seed)
         recipe = settings.recipe(config, batch, len(loader))
@@ -168,10 +168,9 @@ class Trainer:
             "batch_size": batch, "lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay})
         print(f"{settings.model_name}: {count_parameters(config):,} parameters, {len(classes)} classes; {recipe.epochs} epochs of "
               f"{len(loader)} steps of {batch} images, learning rate {recipe.lr:.3g}; results in {folder.path}", flush=True)
-        trainer = fit.Trainer(model, recipe, loader, self._eval_loader(test, preprocessing, classes), folder, record, settings.model_name)
-        result = trainer.fit()
-        if self.model is not None:
-            self.model.set_train(False)
+        scorer = self._eval_loader(test, preprocessing, classes)
+        result = fit.Trainer(model, recipe, loader, scorer, folder, record, settings.model_name).fit()
+        model.set_train(False)
         return result
 
     def _model(self, classes: int, weights: str | bool) -> nn.Cell:
@@ -184,7 +183,7 @@ class Trainer:
             wanted = self.settings.config().num_classes
             if wanted != classes:
                 logger.warning("num_classes %d becomes %d, the number of classes of the data", wanted, classes)
-            model = ViTForImageClassification(self.settings.config(num_classes=classes), seed=self.settings.seed)
+            model = ViTForImageClassification(self.settings.config(num_classes=classes), self.backend, self.settings.seed)
         if weights:
             checkpoints.load_checkpoint_into(model, checkpoints.load(self._located(weights)), new_head=True)
         return model
@@ -256,7 +255,7 @@ class Trainer:
         if not where and self.model is not None:
             return classifier_of(self.model, self.image_processor)
         where = where or self.settings.checkpoint or self.settings.named_weights or self.settings.model_name
-        return classifier_of(str(self._located(where)), self.image_processor)
+        return classifier_of(str(self._located(where)), self.image_processor, self.backend)
 
     def _located(self, where: str | bool | os.PathLike) -> Path:
         if where is True:
@@ -287,8 +286,10 @@ def _settings(args: Any) -> Settings:
     return settings
 
 
-def _existing(name: str, dataset: Any, explicit: bool) -> Any:
-    """The data set, a folder checked; one that only the configuration names may be missing until it is needed."""
+def _data(name: str, dataset: Any, configured: str) -> Any:
+    """A data set, a folder checked; one that only the configuration names may be missing until it is needed."""
+    explicit = dataset is not None
+    dataset = dataset if explicit else configured or None
     if isinstance(dataset, (str, os.PathLike)) and str(dataset) not in NAMES and not os.path.isdir(dataset):
         if explicit:
             raise UsageError(f"Trainer: {name} {os.fspath(dataset)!r} is no folder; give a folder with one sub-folder per class")
