@@ -98,7 +98,8 @@ def test_config_errors():
     Path("a.txt").write_text("x")
     with pytest.raises(ValueError, match="not named .yaml"):
         ViTConfig.from_pretrained("a.txt")
-    for text, message in (("- 1", "expected a mapping"), ("a: [", "cannot be read as YAML"), ("model: {model_config: 3}", "model_config"),
+    for text, message in (("- 1", "expected a mapping"), ("a: [", "cannot be read as YAML"),
+                          ("model: {model_config: 3}", "model_config"),
                           ("model: {model_config: {hiden_size: 3}}", "did you mean 'hidden_size'"),
                           ("a: !!python/object/apply:os.system ['true']", "cannot be read as YAML")):
         Path("a.yaml").write_text(text)
@@ -145,6 +146,8 @@ def test_weights_that_are_not_there(monkeypatch):
     with pytest.raises(CheckpointError, match="/nowhere/cache/vit"):
         ViTForImageClassification.from_pretrained("vit_base_p16")
     with pytest.raises(ValueError, match="unknown model"):
+        ViTForImageClassification.from_pretrained("resnet50")
+    with pytest.raises(CheckpointError, match="no/such/file.ckpt does not exist"):
         ViTForImageClassification.from_pretrained("no/such/file.ckpt")
 
 
@@ -210,10 +213,15 @@ def test_model_errors(tiny_base):
 
 
 def test_address(server, monkeypatch):  # noqa: F811
-    put(timm_weights(), "w.safetensors")
-    monkeypatch.setattr("tests.test_download.BODY", Path("w.safetensors").read_bytes())
-    model = ViTForImageClassification.from_pretrained(at(server, "/some/w.safetensors"))
-    assert model.config.num_classes == 7 and os.path.isfile("checkpoint_download/w.safetensors")
+    for seed in (0, 1):  # the same file name at two addresses: neither stands for the other
+        state = timm_weights(seed=seed)
+        put(state, "w.safetensors")
+        monkeypatch.setattr("tests.test_download.BODY", Path("w.safetensors").read_bytes())
+        for _ in range(2):
+            model = ViTForImageClassification.from_pretrained(at(server, f"/{seed}/w.safetensors"))
+            np.testing.assert_array_equal(model.head.weight.asnumpy(), state["head.weight"].numpy())
+    assert server.asked == ["/0/w.safetensors", "/1/w.safetensors"]
+    assert len(list(Path("checkpoint_download").glob("*/w.safetensors"))) == 2
     with pytest.raises(DownloadError, match="404"):
         ViTForImageClassification.from_pretrained(at(server, "/missing.ckpt"))
 

@@ -84,8 +84,8 @@ def convert(source: str, output: str, vocabulary: str = "auto", target: str | No
         print(f"  unmapped: {name}")
     if opened.unexpected and not allow_unmapped:
         raise checkpoint.CheckpointError(
-            f"{opened.path} has {len(opened.unexpected)} tensors that no table of names explains ({opened.unexpected[0]}, ...): it "
-            "is another kind of model, and would give other results without them; --allow-unmapped leaves them out")
+            f"{opened.path} has {len(opened.unexpected)} tensors that no table of names explains ({opened.unexpected[0]}, ...): "
+            "it is another kind of model, and would give other results without them; --allow-unmapped leaves them out")
     # Only these formats say more about the model than its tensors do.
     config = opened.config if target in ("hf", "google") else None
     folder = os.path.dirname(output)

@@ -198,7 +198,7 @@ def _refusals(read: _Reader) -> None:
     read.refuse("model.arch.type", ("ViTForImageClassification", "VitModel"), "this package has ViT only")
     read.refuse("model.model_config.type", ("ViTConfig", "VitConfig"), "this package has ViT only")
     read.refuse("trainer.type", ("image_classification",), "this package classifies images")
-    read.refuse("optimizer.type", ("adamw", "fp32_adamw", "AdamW", "AdamWeightDecay"), "the optimizer is AdamW, with bias correction")
+    read.refuse("optimizer.type", ("adamw", "fp32_adamw", "AdamW", "AdamWeightDecay"), "there is AdamW, with bias correction")
     read.refuse("lr_schedule.type", ("cosine",), "the schedule is a cosine with warm-up")
     read.refuse("lr_schedule.total_steps", (-1,), "the schedule ends with the last epoch")
     read.refuse("use_parallel", (False,), "one device only")

@@ -58,9 +58,9 @@ def classifier_of(model: Any, image_processor: Any = None, backend: str | None =
             raise UsageError(f"{type(model).__name__} is no classifier of this package; give a ViTForImageClassification")
         size = config.image_hw
         grey = {"mean": (0.5,), "std": (0.5,)} if config.in_chans == 1 else {}
+        preprocessing = Preprocessing(size, crop_pct=resize_to_crop_pct(size, None), **grey)
         classes = imagenet_labels() if config.num_classes == 1000 else [str(i) for i in range(config.num_classes)]
-        classifier = Classifier(model.set_train(False), Preprocessing(size, crop_pct=resize_to_crop_pct(size, None), **grey), classes,
-                                "the given model")
+        classifier = Classifier(model.set_train(False), preprocessing, classes, "the given model")
     elif isinstance(model, (str, os.PathLike)):
         classifier = load_classifier(model, backend)
     else:
@@ -131,7 +131,8 @@ class ImageClassificationPipeline:
         labels = imagenet_labels() if candidates == "imagenet" else candidates
         if isinstance(labels, str) or len(labels) != len(own):
             found = f"{candidates!r}" if isinstance(labels, str) else f"{len(labels)} names"
-            raise UsageError(f"candidate_labels: {found}, expected 'imagenet' or a name for each of the model's {len(own)} outputs")
+            raise UsageError(f"candidate_labels: {found}, expected 'imagenet' or a name for each of the model's {len(own)} "
+                             "outputs")
         return labels
 
     def _probabilities(self, inputs: Any, batch_size: int | None):

@@ -2,11 +2,13 @@
 `from_pretrained`, `save_pretrained` and `show_support_list`, with MindFormers' folders and file layout.
 
     ./checkpoint_download/<first word of the name>/<name>.ckpt     or $CHECKPOINT_DOWNLOAD_FOLDER
+    ./checkpoint_download/<digest of an address>/<file>            what was downloaded from there
     ./checkpoint_save/<name>.ckpt and .yaml                        or $CHECKPOINT_SAVE_FOLDER
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,8 @@ def find_weights(where: str | os.PathLike, sha256: str | None = None, timeout: f
         DownloadError: the download failed.
     """
     if is_address(where):
-        return download(str(where), download_folder(), sha256, timeout)
+        # A folder per address: many files are called model.safetensors.
+        return download(str(where), download_folder() / hashlib.sha256(str(where).encode()).hexdigest()[:16], sha256, timeout)
     if os.path.exists(where):
         return Path(where)
     name = os.fspath(where)
@@ -214,6 +217,8 @@ class PretrainedModel:
         """
         where = _one_of(cls, name_or_path, pretrained_model_name_or_path)
         is_name = not is_address(where) and not os.path.exists(where)
+        if is_name and os.path.splitext(where)[1]:
+            raise CheckpointError(f"{os.fspath(where)} does not exist; give an existing path, or a name such as {SUPPORT_LIST[0]}")
         named = cls.config_class.from_name(os.fspath(where)) if is_name else None
         if is_name and not download_checkpoint:
             return cls(named.replace(**overrides), backend=backend, seed=seed)

@@ -16,7 +16,8 @@ RESULT_FILE = "image_classification_result.txt"
 # Flags that set one key of the configuration.
 _KEYS = {"mode": "context.mode", "output_dir": "output_dir", "seed": "seed", "epochs": "runner_config.epochs",
          "batch_size": "runner_config.batch_size", "load_checkpoint": "load_checkpoint", "run_mode": "run_mode",
-         "do_eval": "do_eval", "use_parallel": "use_parallel", "resume_training": "resume_training", "auto_trans_ckpt": "auto_trans_ckpt",
+         "do_eval": "do_eval", "use_parallel": "use_parallel", "resume_training": "resume_training",
+         "auto_trans_ckpt": "auto_trans_ckpt",
          "train_dataset_dir": "train_dataset.data_loader.dataset_dir", "eval_dataset_dir": "eval_dataset.data_loader.dataset_dir"}
 # Flags of MindFormers that have no effect here.
 _IGNORED = ("device_id", "device_target", "src_strategy_path_or_dir", "only_save_strategy", "strategy_load_checkpoint",

@@ -35,7 +35,7 @@ logger = logging.getLogger("vit_kernels")
 
 
 class Trainer:
-    """A task, a model and its data.
+    """A task, a model and its data. Sets MindSpore's mode: graph, unless the configuration's context.mode is 1.
 
     Args:
         args: a YAML file of MindFormers' schema, the same as a dict, or `TrainingArguments`; None for MAE's fine-tuning.
@@ -309,7 +309,8 @@ def _images(dataset: Any, training: bool) -> ImageDataset | None:
         return dataset
     if hasattr(dataset, "create_dict_iterator"):
         return None
-    raise TypeError(f"Trainer: a data set is {type(dataset).__name__}, expected a folder, an image data set or a MindSpore dataset")
+    raise TypeError(f"Trainer: a data set is {type(dataset).__name__}, expected a folder, an image data set or a MindSpore "
+                    "dataset")
 
 
 def _described(dataset: Any) -> str:

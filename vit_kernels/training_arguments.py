@@ -74,7 +74,8 @@ class TrainingArguments:
         for name, default in known.items():
             setattr(self, name, options.get(name, default))
         if self.lr_scheduler_type not in (None, "cosine"):
-            raise UsageError(f"TrainingArguments: lr_scheduler_type={self.lr_scheduler_type!r} is not supported; expected 'cosine'")
+            raise UsageError(f"TrainingArguments: lr_scheduler_type={self.lr_scheduler_type!r} is not supported; "
+                             "expected 'cosine'")
         if self.optim not in (None, "adamw", "AdamWeightDecay"):
             raise UsageError(f"TrainingArguments: optim={self.optim!r} is not supported; expected 'adamw'")
         for name in ("batch_size", "per_device_train_batch_size", "per_device_eval_batch_size", "num_train_epochs"):

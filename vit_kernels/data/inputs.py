@@ -65,8 +65,8 @@ def iter_images(source: Any, channels: int = 3, is_hwc: bool = False) -> Iterato
         for image in _split(source if isinstance(source, np.ndarray) else source.asnumpy(), is_hwc):
             yield None, to_mode(image, channels)
     else:
-        raise TypeError(f"{type(source).__name__} is no image: expected a path, an address, a Pillow image, an array, a Tensor, or "
-                        "a list of these")
+        raise TypeError(f"{type(source).__name__} is no image: expected a path, an address, a Pillow image, an array, a Tensor, "
+                        "or a list of these")
 
 
 def count_of(source: Any) -> int | None:
@@ -89,7 +89,8 @@ def _split(array: np.ndarray, is_hwc: bool) -> Iterator[Image.Image]:
     if array.ndim == 3:
         first, last = array.shape[0] in (1, 3, 4), array.shape[2] in (1, 3, 4)
         if not first and not last:
-            raise ImageError(f"an array of shape {array.shape} is no image; expected (H, W), (H, W, C) or (C, H, W), C = 1, 3 or 4")
+            raise ImageError(f"an array of shape {array.shape} is no image; expected (H, W), (H, W, C) or (C, H, W) with C = 1, 3 "
+                             "or 4")
         if first and not (last and is_hwc):
             array = array.transpose(1, 2, 0)
         array = array[:, :, 0] if array.shape[2] == 1 else array
