@@ -53,7 +53,7 @@ RECIPES = {
         preprocessing=Preprocessing((8, 8), (0.3053,), (0.3759,), crop_pct=1.0),
         # No shifts, for one pixel is half a patch here: resampled crops move and scale by fractions of a pixel.
         augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(0.8, 1.25), label_smoothing=0.1),
-        epochs=30, batch_size=64, lr=2e-3, warmup_epochs=2, clip_norm=1.0),
+        epochs=24, batch_size=64, lr=8e-4, warmup_epochs=2, clip_norm=1.0),
     "fashion-mnist": Recipe(
         model={**_SMALL, "image_size": 28, "patch_size": 4, "embed_dim": 96, "depth": 4, "num_heads": 3},
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
