@@ -92,7 +92,7 @@ def test_progress_shows_loss_speed_and_time_left(tmp_path):
 
 def test_a_folder_of_images_odd_ones_included(tmp_path, monkeypatch):
     root = image_tree(tmp_path / "photos")
-    good, bad = odd_images(root / "class1")
+    _, bad = odd_images(root / "class1")
     for name in bad:
         (root / "class1" / name).unlink()
     monkeypatch.chdir(tmp_path)

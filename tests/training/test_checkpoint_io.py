@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_a_write_that_fails_half_way_keeps_the_old_file(saved, monkeypatch):
     old = saved.read_bytes()
 
     def half(tensors, path, metadata):
-        open(path, "wb").write(old[:1000])
+        Path(path).write_bytes(old[:1000])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint_io, "save_file", half)

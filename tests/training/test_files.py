@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_failure_inside_keeps_the_old_file(tmp_path, error):
     path.write_text("old")
     with pytest.raises(error):
         with replacing(path) as temporary:
-            open(temporary, "w").write("half")
+            Path(temporary).write_text("half")
             raise error
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
 
