@@ -29,7 +29,7 @@ constexpr uint64_t Up(uint64_t a, uint64_t b) { return (a + b - 1) / b * b; }
 // Unified-buffer bytes per row of a strip (a vector core's half of a query block).
 inline uint64_t VectorBytesPerRow(uint32_t chunk, uint32_t chunks, uint32_t head_dim) {
   const uint64_t partial = (head_dim + kSumColumns) * 4;
-  const uint64_t scores_and_probs = uint64_t(chunk) * (4 + 2);
+  const uint64_t scores_and_probs = Up(chunk, 32) * 4 + chunk * 2;
   const uint64_t statistics = 4 * 4 + 32;  // four values per row, one of them spread over a block
   const uint64_t online = chunks > 1 ? partial + kRing * 32 + 8 : 0;
   return scores_and_probs + partial + head_dim * 2 + statistics + online;

@@ -19,17 +19,18 @@ struct StripShape {
   __aicore__ inline uint32_t Elems() const { return groups * GroupElems(); }
 };
 
-// Folds the columns of a strip onto one group with Max. The result lies in `scratch` (half a strip), except that of a
-// strip of one group, which is the strip itself. A level with an odd number of groups leaves one over; it rides along
-// with a later level, so the number of dependent instructions stays logarithmic.
-__aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& strip, const LocalTensor<float>& scratch,
-                                                   const StripShape& shape) {
+// Folds the columns of a row in two strips, the first of them as wide as the second or one group wider, onto one group
+// with Max. The result lies in `scratch` (as large as the second strip), except that of a single group, which is the first
+// strip itself. A level with an odd number of groups leaves one over; it rides along with a later level, so the number of
+// dependent instructions stays logarithmic.
+__aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& first, const LocalTensor<float>& second,
+                                                   const LocalTensor<float>& scratch, const StripShape& shape) {
   const uint32_t group = shape.GroupElems();
-  if (shape.groups == 1) return strip;
+  if (shape.groups == 1) return first;
   uint32_t count = shape.groups / 2;
   bool left_over = shape.groups % 2 != 0;
-  const LocalTensor<float> last = strip[(shape.groups - 1) * group];
-  Max(scratch, strip, strip[count * group], static_cast<int32_t>(count * group));
+  const LocalTensor<float> last = first[count * group];
+  Max(scratch, first, second, static_cast<int32_t>(count * group));
   PipeBarrier<PIPE_V>();
   while (count > 1 || left_over) {
     const uint32_t half = count / 2;
@@ -44,11 +45,12 @@ __aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& str
   return scratch;
 }
 
-// row_max[rows] = the maximum of each row. `blocks` holds rows x 8 floats of scratch.
-__aicore__ inline void RowMax(const LocalTensor<float>& row_max, const LocalTensor<float>& strip,
-                              const LocalTensor<float>& scratch, const LocalTensor<float>& blocks,
-                              const StripShape& shape) {
-  const LocalTensor<float> folded = FoldGroupsMax(strip, scratch, shape);
+// row_max[rows] = the maximum of each row, which lies in two strips of `shape` together. `blocks` holds rows x 8 floats of
+// scratch.
+__aicore__ inline void RowMax(const LocalTensor<float>& row_max, const LocalTensor<float>& first,
+                              const LocalTensor<float>& second, const LocalTensor<float>& scratch,
+                              const LocalTensor<float>& blocks, const StripShape& shape) {
+  const LocalTensor<float> folded = FoldGroupsMax(first, second, scratch, shape);
   const uint32_t repeats = shape.rows / kBlockFloats;
   Max(blocks, folded, folded[kBlockFloats], kLanes, repeats, BinaryRepeatParams(1, 2, 2, 8, 16, 16));
   PipeBarrier<PIPE_V>();

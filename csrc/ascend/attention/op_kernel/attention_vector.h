@@ -1,14 +1,17 @@
 // The vector half of the attention forward: softmax of one step, and the division that finishes an earlier one. Each of
 // the two vector cores takes half of the rows of every step, so both always have a part in the handshake.
 //
-//   MTE2   S strip                                                O strip and its row sums
-//   V      row max -> exp(scale S - scale max) -> 16 bit          O / sum -> 16 bit
+//   MTE2   S strip, left | right                                  O strip and its row sums
+//   V      row max -> exp(scale S - scale max) -> 16 bit          O (1 / sum) -> 16 bit
 //   MTE3   P -> ring, row max -> GM                               O -> GM, row sum -> GM
 //
 // P stays unnormalised and its row sums come back from the cube (P times ones), rounded as P itself is: the vector core
 // never reduces a row of P, and multiplies by 1 / sum on head_dim columns instead of on all keys. Rows longer than a
 // chunk are merged online: the maximum may grow from chunk to chunk, and outputs and sums gathered so far shrink by
 // exp(old maximum - new maximum).
+//
+// The columns of an S strip come in two parts: the left one of the next step is on its way while exp and cast still work
+// on the right one of this step.
 #pragma once
 
 #include "steps.h"
@@ -31,7 +34,7 @@ class AttentionVector {
     softmax_sum_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(softmax_sum), rows);
 
     const uint32_t strip = t.query_block / 2;
-    pipe.InitBuffer(scores_, 1, strip * t.chunk * sizeof(float));
+    pipe.InitBuffer(scores_, 2, strip * CeilDiv(t.chunk, 2 * kGroupColumns) * kGroupColumns * sizeof(float));
     pipe.InitBuffer(probs_, 1, strip * t.chunk * sizeof(T));
     pipe.InitBuffer(partial_, 1, strip * kWidth * sizeof(float));
     pipe.InitBuffer(result_, 1, strip * D * sizeof(T));
@@ -41,6 +44,7 @@ class AttentionVector {
     pipe.InitBuffer(shift_, strip * sizeof(float));
     pipe.InitBuffer(spread_, strip * kBlockFloats * sizeof(float));
     pipe.InitBuffer(scale_, kLanes * sizeof(float));
+    pipe.InitBuffer(ones_, kLanes * sizeof(float));
     if (t.chunks > 1) {
       pipe.InitBuffer(chunk_max_, strip * sizeof(float));
       pipe.InitBuffer(shrink_, kRing * strip * kBlockFloats * sizeof(float));
@@ -50,6 +54,7 @@ class AttentionVector {
 
   __aicore__ inline void Run() {
     Duplicate(scale_.Get<float>(), t_.scale, static_cast<int32_t>(kLanes));
+    Duplicate(ones_.Get<float>(), 1.0f, static_cast<int32_t>(kLanes));
     const uint32_t count = steps_.Count();
     for (uint32_t i = 0; i < count + kMergeLag; ++i) {
       if (i < count) Softmax(steps_.At(i));
@@ -75,45 +80,60 @@ class AttentionVector {
   __aicore__ inline void Softmax(const Step& s) {
     const Strip strip = StripOf(s);
     CrossCoreWaitFlag(kScoresReady);
-    LoadScores(s, strip);
-    LocalTensor<float> scores = scores_.DeQue<float>();
+    const StripShape left = {strip.shape.rows, CeilDiv(strip.shape.groups, 2)};
+    const StripShape right = {strip.shape.rows, strip.shape.groups - left.groups};
+    LoadScores(s, strip, 0, left.groups);
+    LoadScores(s, strip, left.groups, right.groups);
+    LocalTensor<float> left_scores = scores_.DeQue<float>();
+    LocalTensor<float> right_scores = scores_.DeQue<float>();
     LocalTensor<T> probs = probs_.template AllocTensor<T>();
     // P is written last: until then its buffer is scratch for the row maxima.
+    const LocalTensor<float> scratch = probs.template ReinterpretCast<float>();
     if (s.chunk == 0) {
-      RowMax(row_max_.Get<float>(), scores, probs.template ReinterpretCast<float>(), spread_.Get<float>(), strip.shape);
+      RowMax(row_max_.Get<float>(), left_scores, right_scores, scratch, spread_.Get<float>(), strip.shape);
     } else {
-      RaiseMax(s, strip, scores, probs.template ReinterpretCast<float>());
+      RaiseMax(s, strip, left_scores, right_scores, scratch);
     }
-    if (IsLastChunk(s)) StoreMax(s, strip);
     Muls(shift_.Get<float>(), row_max_.Get<float>(), -t_.scale, static_cast<int32_t>(strip.shape.rows));
+    if (IsLastChunk(s)) StoreMax(s, strip);
     PipeBarrier<PIPE_V>();
     SpreadRows(spread_.Get<float>(), shift_.Get<float>(), strip.shape.rows);
-    ScaleAndShift(scores, scale_.Get<float>(), spread_.Get<float>(), strip.shape);
-    Exp(scores, scores, static_cast<int32_t>(strip.shape.Elems()));
-    PipeBarrier<PIPE_V>();
-    Cast(probs, scores, RoundMode::CAST_RINT, strip.shape.Elems());
+    Exponentiate(probs, left_scores, left);
+    Exponentiate(probs[left.Elems()], right_scores, right);
     probs_.EnQue(probs);
-    scores_.FreeTensor(scores);
     StoreProbs(s, strip);
     CrossCoreSetFlag<2, PIPE_MTE3>(kProbsReady);
   }
 
-  __aicore__ inline void LoadScores(const Step& s, const Strip& strip) {
+  // probs = exp(scale * scores - scale * maximum), and the scores are done with.
+  __aicore__ inline void Exponentiate(const LocalTensor<T>& probs, LocalTensor<float>& scores, const StripShape& shape) {
+    if (shape.groups > 0) {
+      ScaleAndShift(scores, scale_.Get<float>(), spread_.Get<float>(), shape);
+      Exp(scores, scores, static_cast<int32_t>(shape.Elems()));
+      PipeBarrier<PIPE_V>();
+      Cast(probs, scores, RoundMode::CAST_RINT, shape.Elems());
+    }
+    scores_.FreeTensor(scores);
+  }
+
+  // `groups` groups of 16 columns from the `first`-th on; a strip of one group has nothing on its right.
+  __aicore__ inline void LoadScores(const Step& s, const Strip& strip, uint32_t first, uint32_t groups) {
     LocalTensor<float> scores = scores_.AllocTensor<float>();
     constexpr uint32_t kRowBlocks = kGroupColumns * sizeof(float) / 32;
-    DataCopy(scores, ring_.Scores(s)[strip.first * kGroupColumns],
-             DataCopyParams(strip.shape.groups, strip.shape.rows * kRowBlocks,
-                            (s.rows_padded - strip.shape.rows) * kRowBlocks, 0));
+    if (groups > 0) {
+      DataCopy(scores, ring_.Scores(s)[(first * s.rows_padded + strip.first) * kGroupColumns],
+               DataCopyParams(groups, strip.shape.rows * kRowBlocks, (s.rows_padded - strip.shape.rows) * kRowBlocks, 0));
+    }
     scores_.EnQue(scores);
   }
 
   // The maximum over this chunk joins the running one; what was gathered under the old one shrinks in Merge.
-  __aicore__ inline void RaiseMax(const Step& s, const Strip& strip, const LocalTensor<float>& scores,
-                                  const LocalTensor<float>& scratch) {
+  __aicore__ inline void RaiseMax(const Step& s, const Strip& strip, const LocalTensor<float>& left,
+                                  const LocalTensor<float>& right, const LocalTensor<float>& scratch) {
     const int32_t rows = static_cast<int32_t>(strip.shape.rows);
     const LocalTensor<float> row_max = row_max_.Get<float>(), chunk_max = chunk_max_.Get<float>();
     const LocalTensor<float> fall = shift_.Get<float>();
-    RowMax(chunk_max, scores, scratch, spread_.Get<float>(), strip.shape);
+    RowMax(chunk_max, left, right, scratch, spread_.Get<float>(), strip.shape);
     Max(chunk_max, chunk_max, row_max, rows);
     PipeBarrier<PIPE_V>();
     Sub(fall, row_max, chunk_max, rows);
@@ -195,10 +215,14 @@ class AttentionVector {
     sum_out_.EnQue(sum);
     StoreRows(softmax_sum_, sum_out_, s, strip);
 
+    const LocalTensor<float> inverse = spread_.Get<float>();  // 1 / sum, a block per row
+    Div(inverse, ones_.Get<float>(), output[D], kLanes, strip.shape.rows / kBlockFloats,
+        BinaryRepeatParams(1, 1, kWidthBlocks, 8, 0, kWidth));
+    PipeBarrier<PIPE_V>();
     LocalTensor<T> result = result_.template AllocTensor<T>();
     for (uint32_t col = 0; col < D; col += kLanes) {
-      Div(output[col], output[col], output[D], Min(kLanes, D - col), strip.shape.rows,
-          BinaryRepeatParams(1, 1, 0, kWidthBlocks, kWidthBlocks, kWidthBlocks));
+      Mul(output[col], output[col], inverse, Min(kLanes, D - col), strip.shape.rows,
+          BinaryRepeatParams(1, 1, 0, kWidthBlocks, kWidthBlocks, 1));
     }
     PipeBarrier<PIPE_V>();
     for (uint32_t col = 0; col < D; col += kLanes) {
@@ -228,9 +252,10 @@ class AttentionVector {
   const Ring<T> ring_;
   GlobalTensor<T> out_;
   GlobalTensor<float> softmax_max_, softmax_sum_;
-  TQue<TPosition::VECIN, 1> scores_, partial_;
+  TQue<TPosition::VECIN, 2> scores_;
+  TQue<TPosition::VECIN, 1> partial_;
   TQue<TPosition::VECOUT, 1> probs_, result_, max_out_, sum_out_;
-  TBuf<TPosition::VECCALC> row_max_, shift_, spread_, scale_;
+  TBuf<TPosition::VECCALC> row_max_, shift_, spread_, scale_, ones_;
   TBuf<TPosition::VECCALC> chunk_max_, shrink_, gathered_;  // online merge only
 };
 
