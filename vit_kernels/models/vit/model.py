@@ -7,12 +7,13 @@ from mindspore import Tensor, nn, ops
 
 from vit_kernels.models.vit.config import ViTConfig
 from vit_kernels.models.vit.initialization import initialize
+from vit_kernels.models.vit.inspection import Inspection
 from vit_kernels.models.vit.layers import Block, Dropout, LayerNorm, Linear, PatchEmbed, _parameter
 from vit_kernels.ops import SerialCell, resolve_backend
 from vit_kernels.pretrained import PretrainedModel
 
 
-class ViTModel(PretrainedModel, SerialCell):
+class ViTModel(Inspection, PretrainedModel, SerialCell):
     """A Vision Transformer without a classifier: images in, one pooled feature vector per image out.
 
     Parameters carry timm's names. With `global_pool='token'` the final norm covers all tokens and the class token is
