@@ -112,7 +112,7 @@ def test_a_damaged_image_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, code, says", [
-    (["--epochs", "0"], 2, "0 is not at least 1"), (["--lr", "-1"], 2, "-1 is not a positive number"),
+    (["--epochs", "0"], 2, "0 is not at least 1"), (["--seed", "4294967296"], 2, "is not below 2^32"), (["--lr", "-1"], 2, "-1 is not a positive number"),
     (["--batch-size", "x"], 2, "--batch-size"), (["--backend", "gpu"], 2, "--backend"), (["--nonsense"], 2, "--nonsense"),
     (["--dataset", "imagnet"], 2, "neither digits nor fashion-mnist nor an existing folder"),
     (["--model", "resnet50"], 2, "resnet50"), (["--data-dir", "."], 2, "--data-dir does not apply"),

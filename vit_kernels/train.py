@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", "--batch_size", type=_cli.positive_int, help="default: the recipe's")
     parser.add_argument("--lr", type=_cli.positive_float,
                         help="peak learning rate; default: the recipe's, in proportion to the batch size")
-    parser.add_argument("--seed", type=_cli.non_negative_int, default=0, help="of weights, order and augmentation")
+    parser.add_argument("--seed", type=_cli.seed, default=0, help="of weights, order and augmentation")
     parser.add_argument("--workers", type=_cli.non_negative_int, default=2, help="threads that decode images")
     parser.add_argument("--output", help="folder for the results; default: output/<time>-<dataset>-<model>")
     return parser
