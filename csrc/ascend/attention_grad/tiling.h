@@ -16,13 +16,9 @@ inline uint64_t GradCubeBytes(const AttentionGradTiling& t) {
   return t.sets * set + uint64_t(t.prob_buffers) * t.query_block * t.key_block * 2;
 }
 
-// P and dS go out through a buffer each, which before that holds dO or O in fp32.
-inline uint32_t GradOutElems(uint32_t key_block, uint32_t head_dim) {
-  return key_block > 2 * head_dim ? key_block : 2 * head_dim;
-}
+// Unified-buffer bytes per row of a strip: S and dP, P and dS, dO and O as they come and in fp32, what belongs to the row.
 inline uint64_t GradVectorBytesPerRow(uint32_t key_block, uint32_t head_dim) {
-  const uint64_t strips = 2ull * key_block * 4, outputs = 2ull * GradOutElems(key_block, head_dim) * 2;
-  return strips + outputs + 2ull * head_dim * 2 + 2 * 32 + 6 * 4;
+  return 2ull * key_block * (4 + 2) + 2ull * head_dim * (2 + 4) + 2 * 32 + 6 * 4;
 }
 
 }  // namespace detail

@@ -29,8 +29,11 @@ class AttentionGradCube {
   static_assert(kTile * kTile * 2 <= kHalfA && kTile * kTile * 2 <= kHalfB && kRowTile * kTile * 4 <= kResult &&
                     kRowTile * D * 4 <= kResult && kKeyRows * D * 4 <= kResult && kKeyRows <= kTile,
                 "a tile has to fit half of its memory");
-  // Ids of MTE2_MTE1 and MTE1_MTE2: the operand sets are 0, 1, 2.
+  // Ids of MTE1_MTE2: the operand sets are 0, 1, 2. Ids of MTE2_MTE1: what S needs of a step and what dP needs have two
+  // each, for steps in turn, since a third step's operands wait for the gradients of the first.
   static constexpr int32_t kProbs = 3, kScoreGrads = 4;
+  __aicore__ static inline int32_t ScoreOperands(uint32_t index) { return index % 2; }
+  __aicore__ static inline int32_t ProbGradOperands(uint32_t index) { return index % 2 == 0 ? 2 : 5; }
   // Ids of M_FIX and FIX_M, and index of the buffer in L0C: results are 0 and 1.
   static constexpr uint32_t kValueGrad = 2, kKeyGrad = 3;
   enum Part : uint32_t { kQ = 0, kK = 1, kV = 2 };
@@ -54,13 +57,23 @@ class AttentionGradCube {
   __aicore__ inline void Run() {
     const uint32_t count = steps_.Count();
     Begin();
-    Fetch(0);
+    FetchScoreOperands(0);
+    FetchProbGradOperands(0);
     for (uint32_t i = 0; i < count + kGradLag; ++i) {
-      const bool early = t_.sets > 2;  // a third set is free before the gradients of step i - 1 are done with theirs
-      if (early) Fetch(i + 1);
+      // A third set is free before the gradients of step i - 1 are done with theirs. Their P and dS go before what is
+      // needed last.
+      const bool early = t_.sets > 2;
+      if (early) FetchScoreOperands(i + 1);
       if (i < count) Products(steps_.At(i));
-      if (i >= kGradLag) Gradients(steps_.At(i - kGradLag));
-      if (!early) Fetch(i + 1);
+      if (i >= kGradLag) {
+        Gradients(steps_.At(i - kGradLag), early);
+      } else if (early) {
+        FetchProbGradOperands(i + 1);
+      }
+      if (!early) {
+        FetchScoreOperands(i + 1);
+        FetchProbGradOperands(i + 1);
+      }
     }
     End();
   }
@@ -88,20 +101,23 @@ class AttentionGradCube {
     return Token(s, row) * pitch_ + (part * t_.heads + s.head) * D;
   }
 
-  // Q and dO of a step, and with the first step of a key block its K and V: their set was last used further back than
-  // that of Q and dO, so one flag guards both.
-  __aicore__ inline void Fetch(uint32_t index) {
+  // Q of a step, and K with the first step of a key block: their set was last used further back than that of Q and dO, so
+  // one flag guards both, and V and dO, too.
+  __aicore__ inline void FetchScoreOperands(uint32_t index) {
     if (index >= steps_.Count()) return;
     const GradStep s = steps_.At(index);
-    const uint32_t set = index % t_.sets;
-    WaitFlag<HardEvent::MTE1_MTE2>(set);
-    if (s.first) {
-      LoadRows(Keys(s).data, qkv_[QkvOffset(s, kK, s.key)], s.keys, D, pitch_);
-      LoadRows(Values(s).data, qkv_[QkvOffset(s, kV, s.key)], s.keys, D, pitch_);
-    }
+    WaitFlag<HardEvent::MTE1_MTE2>(index % t_.sets);
+    if (s.first) LoadRows(Keys(s).data, qkv_[QkvOffset(s, kK, s.key)], s.keys, D, pitch_);
     LoadRows(Queries(s).data, qkv_[QkvOffset(s, kQ, s.query)], s.queries, D, pitch_);
+    SetFlag<HardEvent::MTE2_MTE1>(ScoreOperands(index));
+  }
+  // dO of a step, and V with the first step of a key block.
+  __aicore__ inline void FetchProbGradOperands(uint32_t index) {
+    if (index >= steps_.Count()) return;
+    const GradStep s = steps_.At(index);
+    if (s.first) LoadRows(Values(s).data, qkv_[QkvOffset(s, kV, s.key)], s.keys, D, pitch_);
     LoadRows(OutGrads(s).data, dout_[(Token(s, s.query) * t_.heads + s.head) * D], s.queries, D, t_.heads * D);
-    SetFlag<HardEvent::MTE2_MTE1>(set);
+    SetFlag<HardEvent::MTE2_MTE1>(ProbGradOperands(index));
   }
 
   __aicore__ inline L1Matrix<T> Queries(const GradStep& s) {
@@ -130,10 +146,12 @@ class AttentionGradCube {
   // ---- S and dP
 
   __aicore__ inline void Products(const GradStep& s) {
-    WaitFlag<HardEvent::MTE2_MTE1>(s.index % t_.sets);
+    WaitFlag<HardEvent::MTE2_MTE1>(ScoreOperands(s.index));
     MultiplyRows(Queries(s), Keys(s), workspace_.Scores(s));
+    CrossCoreSetFlag<2, PIPE_FIX>(kScoresReady);
+    WaitFlag<HardEvent::MTE2_MTE1>(ProbGradOperands(s.index));
     MultiplyRows(OutGrads(s), Values(s), workspace_.ProbGrads(s));
-    CrossCoreSetFlag<2, PIPE_FIX>(kProductsReady);
+    CrossCoreSetFlag<2, PIPE_FIX>(kProbGradsReady);
   }
 
   // dst = left right^T over head_dim, NZ.
@@ -168,13 +186,16 @@ class AttentionGradCube {
 
   // ---- dV, dQ, dK
 
-  __aicore__ inline void Gradients(const GradStep& s) {
-    CrossCoreWaitFlag(kGradsReady);
+  // With `fetch` the operands that the step after next needs last go behind P and dS.
+  __aicore__ inline void Gradients(const GradStep& s, bool fetch) {
+    CrossCoreWaitFlag(kProbsReady);
     const L1Matrix<T> probs = FetchFromRing(workspace_.Probs(s), s, kProbs);
     KeySide(s, probs, OutGrads(s), kV, kValueGrad);
     SetFlag<HardEvent::MTE1_MTE2>(kProbs);
+    CrossCoreWaitFlag(kScoreGradsReady);
     const int32_t event = t_.prob_buffers == 2 ? kScoreGrads : kProbs;
     const L1Matrix<T> score_grads = FetchFromRing(workspace_.ScoreGrads(s), s, event);
+    if (fetch) FetchProbGradOperands(s.index + kGradLag + 1);
     QuerySide(s, score_grads);
     KeySide(s, score_grads, Queries(s), kK, kKeyGrad);
     SetFlag<HardEvent::MTE1_MTE2>(event);

@@ -1,7 +1,7 @@
 // The vector half of the attention backward: P and dS of a step. Each of the two vector cores takes half of its rows,
 // in strips that fit UB.
 //
-//   MTE2   row max, row sum      dO, O rows            S, dP strips
+//   MTE2   row max, row sum      dO, O rows            S strip, dP strip
 //   V      -max - ln sum         -scale rowsum(dO O)
 //              \______________________|_____________ P = exp(scale S - max - ln sum)
 //                                     \_____________ dS = P (scale dP - scale rowsum(dO O))
@@ -30,32 +30,29 @@ class AttentionGradVector {
     softmax_max_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(softmax_max), rows);
     softmax_sum_.SetGlobalBuffer(reinterpret_cast<__gm__ float*>(softmax_sum), rows);
 
-    const uint32_t out_elems = t.key_block > 2 * D ? t.key_block : 2 * D;  // before P and dS: dO and O in fp32
     pipe.InitBuffer(scores_, 1, t.strip * t.key_block * sizeof(float));
     pipe.InitBuffer(prob_grads_, 1, t.strip * t.key_block * sizeof(float));
-    pipe.InitBuffer(probs_, 1, t.strip * out_elems * sizeof(T));
-    pipe.InitBuffer(score_grads_, 1, t.strip * out_elems * sizeof(T));
+    pipe.InitBuffer(probs_, 1, t.strip * t.key_block * sizeof(T));
+    pipe.InitBuffer(score_grads_, 1, t.strip * t.key_block * sizeof(T));
     pipe.InitBuffer(rows_, 1, 2 * t.strip * D * sizeof(T));
     pipe.InitBuffer(statistics_, 1, 2 * t.strip * sizeof(float));
     pipe.InitBuffer(shift_, t.strip * sizeof(float));
     pipe.InitBuffer(delta_, t.strip * sizeof(float));
     pipe.InitBuffer(shift_spread_, t.strip * kBlockFloats * sizeof(float));
     pipe.InitBuffer(delta_spread_, t.strip * kBlockFloats * sizeof(float));
+    pipe.InitBuffer(wide_rows_, 2 * t.strip * D * sizeof(float));
     pipe.InitBuffer(scale_, kLanes * sizeof(float));
   }
 
   __aicore__ inline void Run() {
     Duplicate(scale_.Get<float>(), t_.scale, static_cast<int32_t>(kLanes));
+    if (steps_.Count() > 0) LoadRowInputs(steps_.At(0), StripOf(steps_.At(0), 0));
     for (uint32_t i = 0; i < steps_.Count(); ++i) {
       const GradStep s = steps_.At(i);
       const uint32_t half = s.queries_padded / 2;
-      const uint32_t begin = half * static_cast<uint32_t>(GetSubBlockIdx());
-      CrossCoreWaitFlag(kProductsReady);
       for (uint32_t row = 0; row < half; row += t_.strip) {
-        const uint32_t first = begin + row, rows = Min(t_.strip, half - row);
-        Differentiate(s, {{rows, s.keys_padded / kGroupColumns}, first, Min(rows, s.queries - Min(s.queries, first))});
+        Differentiate(s, StripOf(s, row));
       }
-      CrossCoreSetFlag<2, PIPE_MTE3>(kGradsReady);
     }
   }
 
@@ -63,36 +60,72 @@ class AttentionGradVector {
   struct Strip {
     StripShape shape;
     uint32_t first, valid;  // first row in the step, rows that exist
+    uint32_t row;           // first row in this core's half of the step
+    bool closes;            // the half
   };
 
-  __aicore__ inline void Differentiate(const GradStep& s, const Strip& strip) {
-    LoadStatistics(s, strip);
-    LoadOutputRows(s, strip);
-    LoadStrip(scores_, workspace_.Scores(s), s, strip);
-    LoadStrip(prob_grads_, workspace_.ProbGrads(s), s, strip);
-    LocalTensor<T> probs = probs_.template AllocTensor<T>();
-    LocalTensor<T> score_grads = score_grads_.template AllocTensor<T>();
-    RowTerms(strip, probs.template ReinterpretCast<float>(), score_grads.template ReinterpretCast<float>());
+  // From `row` on in this core's half of the step.
+  __aicore__ inline Strip StripOf(const GradStep& s, uint32_t row) const {
+    const uint32_t half = s.queries_padded / 2, rows = Min(t_.strip, half - row);
+    const uint32_t first = half * static_cast<uint32_t>(GetSubBlockIdx()) + row;
+    const uint32_t valid = Min(rows, s.queries - Min(s.queries, first));
+    return {{rows, s.keys_padded / kGroupColumns}, first, valid, row, row + rows == half};
+  }
 
+  // What depends on the rows of the strip alone is done before the wait for S. The next strip's inputs for that are fetched
+  // behind S and dP of this one.
+  __aicore__ inline void Differentiate(const GradStep& s, const Strip& strip) {
+    const bool opens = strip.row == 0;
+    if (!opens) LoadStrip(scores_, workspace_.Scores(s), s, strip);
+    RowTerms(strip);
+    if (opens) {
+      CrossCoreWaitFlag(kScoresReady);
+      LoadStrip(scores_, workspace_.Scores(s), s, strip);
+    }
     const int32_t elems = static_cast<int32_t>(strip.shape.Elems());
     LocalTensor<float> scores = scores_.DeQue<float>();
-    LocalTensor<float> prob_grads = prob_grads_.DeQue<float>();
     ScaleAndShift(scores, scale_.Get<float>(), shift_spread_.Get<float>(), strip.shape);
     Exp(scores, scores, elems);
-    ScaleAndShift(prob_grads, scale_.Get<float>(), delta_spread_.Get<float>(), strip.shape);
+    PipeBarrier<PIPE_V>();
+    LocalTensor<T> probs = probs_.template AllocTensor<T>();
     Cast(probs, scores, RoundMode::CAST_RINT, strip.shape.Elems());
     probs_.EnQue(probs);
+    StoreStrip(workspace_.Probs(s), probs_, s, strip);
+    if (strip.closes) CrossCoreSetFlag<2, PIPE_MTE3>(kProbsReady);
+
+    if (opens) CrossCoreWaitFlag(kProbGradsReady);
+    LoadStrip(prob_grads_, workspace_.ProbGrads(s), s, strip);
+    LoadNextRowInputs(s, strip);
+    LocalTensor<float> prob_grads = prob_grads_.DeQue<float>();
+    ScaleAndShift(prob_grads, scale_.Get<float>(), delta_spread_.Get<float>(), strip.shape);
     Mul(prob_grads, prob_grads, scores, elems);
     PipeBarrier<PIPE_V>();
     scores_.FreeTensor(scores);
-    StoreStrip(workspace_.Probs(s), probs_, s, strip);
+    LocalTensor<T> score_grads = score_grads_.template AllocTensor<T>();
     Cast(score_grads, prob_grads, RoundMode::CAST_RINT, strip.shape.Elems());
     score_grads_.EnQue(score_grads);
     prob_grads_.FreeTensor(prob_grads);
     StoreStrip(workspace_.ScoreGrads(s), score_grads_, s, strip);
+    if (strip.closes) CrossCoreSetFlag<2, PIPE_MTE3>(kScoreGradsReady);
   }
 
   // ---- GM -> UB
+
+  // What RowTerms needs.
+  __aicore__ inline void LoadRowInputs(const GradStep& s, const Strip& strip) {
+    LoadStatistics(s, strip);
+    LoadOutputRows(s, strip);
+  }
+
+  // For the strip after this one.
+  __aicore__ inline void LoadNextRowInputs(const GradStep& s, const Strip& strip) {
+    if (!strip.closes) {
+      LoadRowInputs(s, StripOf(s, strip.row + t_.strip));
+    } else if (s.index + 1 < steps_.Count()) {
+      const GradStep next = steps_.At(s.index + 1);
+      LoadRowInputs(next, StripOf(next, 0));
+    }
+  }
 
   __aicore__ inline void LoadStrip(TQue<TPosition::VECIN, 1>& queue, const GlobalTensor<float>& src, const GradStep& s,
                                    const Strip& strip) {
@@ -133,9 +166,9 @@ class AttentionGradVector {
   // ---- what belongs to a row
 
   // shift = -max - ln sum and delta = -scale rowsum(dO O), spread over a block per row.
-  __aicore__ inline void RowTerms(const Strip& strip, const LocalTensor<float>& dout_scratch,
-                                  const LocalTensor<float>& out_scratch) {
+  __aicore__ inline void RowTerms(const Strip& strip) {
     const uint32_t rows = strip.shape.rows;
+    const LocalTensor<float> wide_dout = wide_rows_.Get<float>(), wide_out = wide_dout[t_.strip * D];
     const LocalTensor<float> shift = shift_.Get<float>(), delta = delta_.Get<float>();
     LocalTensor<float> max = statistics_.DeQue<float>();
     LocalTensor<T> dout = rows_.template DeQue<T>();
@@ -143,15 +176,15 @@ class AttentionGradVector {
     const LocalTensor<float> sum = max[t_.strip];
     Ln(sum, sum, static_cast<int32_t>(rows));
     Muls(max, max, -1.0f, static_cast<int32_t>(rows));
-    Cast(dout_scratch, dout, RoundMode::CAST_NONE, rows * D);
-    Cast(out_scratch, dout[t_.strip * D], RoundMode::CAST_NONE, rows * D);
+    Cast(wide_dout, dout, RoundMode::CAST_NONE, rows * D);
+    Cast(wide_out, dout[t_.strip * D], RoundMode::CAST_NONE, rows * D);
     PipeBarrier<PIPE_V>();
     rows_.FreeTensor(dout);
     Sub(shift, max, sum, static_cast<int32_t>(rows));
-    Mul(dout_scratch, dout_scratch, out_scratch, static_cast<int32_t>(rows * D));
+    Mul(wide_dout, wide_dout, wide_out, static_cast<int32_t>(rows * D));
     PipeBarrier<PIPE_V>();
     statistics_.FreeTensor(max);
-    SumRows(delta, dout_scratch, rows);
+    SumRows(delta, wide_dout, rows);
     Muls(delta, delta, -t_.scale, static_cast<int32_t>(rows));
     SpreadRows(shift_spread_.Get<float>(), shift, rows);  // its barrier lets delta settle, too
     SpreadRows(delta_spread_.Get<float>(), delta, rows);
@@ -201,7 +234,7 @@ class AttentionGradVector {
   GlobalTensor<float> softmax_max_, softmax_sum_;
   TQue<TPosition::VECIN, 1> scores_, prob_grads_, rows_, statistics_;
   TQue<TPosition::VECOUT, 1> probs_, score_grads_;
-  TBuf<TPosition::VECCALC> shift_, delta_, shift_spread_, delta_spread_, scale_;
+  TBuf<TPosition::VECCALC> shift_, delta_, shift_spread_, delta_spread_, wide_rows_, scale_;
 };
 
 }  // namespace vit

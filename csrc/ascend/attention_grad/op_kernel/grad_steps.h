@@ -10,8 +10,10 @@
 namespace vit {
 
 enum GradFlag : uint16_t {
-  kProductsReady = 0,  // cube -> vector: S and dP of a step are in the ring, and older P and dS have been read
-  kGradsReady = 1,     // vector -> cube: P and dS of a step are in the ring, and its S and dP have been read
+  kScoresReady = 0,      // cube -> vector: S of a step is in the ring, and older P and dS have been read
+  kProbGradsReady = 1,   // cube -> vector: so is its dP
+  kProbsReady = 2,       // vector -> cube: P of a step is in the ring
+  kScoreGradsReady = 3,  // vector -> cube: so is its dS, and its S and dP have been read
 };
 
 struct GradStep {
