@@ -16,6 +16,8 @@ from tests._commands import call, odd_images, refused
 from tests.test_eval import damaged
 from vit_kernels import predict
 from vit_kernels.data import load_dataset
+from vit_kernels.inference import load_classifier
+from vit_kernels.overlay import class_token_heat
 from vit_kernels.training import checkpoint_io
 
 
@@ -99,3 +101,33 @@ def test_refused(digits_run, digits, tmp_path):
     refused(call(predict.main, "--checkpoint", tmp_path / "file", digits[0]), 1, str(tmp_path / "file"))
     ran = call(predict.main, *use, tmp_path / "file")
     assert ran.code == 1 and ran.result == [] and "is not an image that Pillow can read" in ran.err
+
+
+def test_attention_pictures(digits_run, digits, tmp_path):
+    out = tmp_path / "maps"
+    ran = call(predict.main, *digits, "--checkpoint", digits_run, "--attention", out)
+    assert ran.code == 0, ran.err
+    files = {row["file"] for row in ran.result}
+    pictures = sorted(out.iterdir())
+    assert len(pictures) == len(files)
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert picture.format == "PNG" and picture.width > 1000
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    ran = call(predict.main, *digits, "--checkpoint", digits_run, "--attention", blocked)
+    assert ran.code == 1 and str(blocked) in ran.err
+
+
+def test_the_class_token_looks_where_the_maps_say(digits_run, digits):
+    classifier = load_classifier(digits_run)
+    with Image.open(digits[0]) as image:
+        image = image.convert("L")
+        maps = classifier.model.attention_maps(Tensor(classifier.prepare([image])), range(classifier.model.config.depth))
+        heat = class_token_heat(classifier, image)
+    row = None  # from the last layer back to the patches, by hand
+    for layer in reversed(maps):
+        mixed = (layer.asnumpy()[0].mean(0) + np.eye(layer.shape[-1])) / 2
+        row = mixed[0] if row is None else row @ mixed
+    expected = row[-heat.size:].reshape(heat.shape)
+    np.testing.assert_allclose(heat, expected / expected.max(), rtol=1e-5)

@@ -29,6 +29,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="images per batch")
     parser.add_argument("--labels", help="text file with one class name a line; default: the checkpoint's")
     parser.add_argument("--results-file", "--results_file", help="also write the results to this .csv or .json file")
+    parser.add_argument("--attention", metavar="FOLDER",
+                        help="also write a picture per image: where the class token looked, and the likeliest classes")
     return parser
 
 
@@ -55,6 +57,8 @@ def main(argv: list[str]) -> int:
         classifier.classes = read_labels(args.labels, len(classifier.classes))
     print(f"{classifier.path}: backend {classifier.model.backend}", flush=True)
     rows, failed = predict_files(classifier, files, args.topk, args.batch_size)
+    if args.attention:
+        write_overlays(args.attention, classifier, rows)
     _show(rows)
     if args.results_file:
         write_results(args.results_file, rows)
@@ -96,6 +100,37 @@ def _show(rows: list[dict[str, Any]]) -> None:
         if row["rank"] == 1:
             print(row["file"])
         print(f"  {100 * row['score']:6.2f} %  {row['label']}  [{row['index']}]")
+
+
+def write_overlays(folder: str, classifier, rows: list[dict[str, Any]]) -> list[Path]:
+    """One PNG per image of `predict_files` in `folder`; files of one name in several folders are numbered.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from vit_kernels.data.decode import open_image
+    from vit_kernels.errors import OutputError
+    from vit_kernels.overlay import class_token_heat, write_overlay
+
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--attention {folder}: {error.strerror}; name a folder that can be written") from error
+    ranked: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        ranked.setdefault(row["file"], []).append(row)
+    written: list[Path] = []
+    for file, best in ranked.items():
+        image = open_image(file, classifier.preprocessing.channels)
+        path = Path(folder) / f"{Path(file).stem}-attention.png"
+        number = 2
+        while path in written:
+            path = Path(folder) / f"{Path(file).stem}-attention-{number}.png"
+            number += 1
+        write_overlay(path, classifier.preprocessing.transform()(image, None), class_token_heat(classifier, image), best, file)
+        written.append(path)
+    print(f"attention: {len(written)} pictures in {folder}")
+    return written
 
 
 def write_results(path: str, rows: list[dict[str, Any]]) -> None:
