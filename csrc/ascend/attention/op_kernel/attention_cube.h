@@ -53,8 +53,14 @@ class AttentionCube {
     FetchKeys(0);
     FetchValues(0);
     for (uint32_t i = 0; i < count + kValueLag; ++i) {
+      // P goes ahead of the operands of steps to come. K moves on with the first head of a unit, V with the last: loads
+      // of equal size between one P and the next.
       if (i < count) Scores(steps_.At(i));
       if (i >= kValueLag) Output(steps_.At(i - kValueLag));
+      if (i < count && steps_.At(i).member == 0) FetchKeys(LastTile(steps_.At(i)).index + 1);
+      if (i >= kValueLag && IsLastMember(steps_.At(i - kValueLag))) {
+        FetchValues(LastTile(steps_.At(i - kValueLag)).index + 1);
+      }
     }
     End();
   }
@@ -106,6 +112,9 @@ class AttentionCube {
     return TileAt(s.unit * TilesPerUnit() + s.chunk * t_.key_tiles + tile);
   }
 
+  __aicore__ inline KeyTile LastTile(const Step& s) const { return TileOf(s, t_.key_tiles - 1); }
+  __aicore__ inline bool IsLastMember(const Step& s) const { return s.member == t_.head_group - 1; }
+
   __aicore__ inline void FetchKeys(uint32_t index) {
     if (index >= steps_.Units() * TilesPerUnit()) return;
     const KeyTile tile = TileAt(index);
@@ -144,12 +153,12 @@ class AttentionCube {
   // ---- S = Q K^T
 
   __aicore__ inline void Scores(const Step& s) {
-    const bool first_member = s.member == 0, last_member = s.member == t_.head_group - 1;
+    const bool first_member = s.member == 0, last_member = IsLastMember(s);
     for (uint32_t i = 0; i < t_.key_tiles; ++i) {
       const KeyTile tile = TileOf(s, i);  // empty when the last chunk is short
       if (first_member) {
         WaitFlag<HardEvent::MTE2_MTE1>(kKey + tile.index % 2);
-        FetchKeys(tile.index + 1);
+        if (i + 1 < t_.key_tiles) FetchKeys(tile.index + 1);
       }
       const L1Matrix<T> query = Query(s), keys = Keys(tile);
       for (uint32_t m0 = 0; m0 < s.rows_padded; m0 += kTile) {
@@ -185,13 +194,13 @@ class AttentionCube {
 
   __aicore__ inline void Output(const Step& s) {
     CrossCoreWaitFlag(kProbsReady);
-    const bool first_member = s.member == 0, last_member = s.member == t_.head_group - 1;
+    const bool first_member = s.member == 0, last_member = IsLastMember(s);
     uint32_t out = 0;
     for (uint32_t i = 0; i < t_.key_tiles; ++i) {
       const KeyTile tile = TileOf(s, i);  // empty when the last chunk is short
       if (first_member) {
         WaitFlag<HardEvent::MTE2_MTE1>(kValue + tile.index % 2);
-        FetchValues(tile.index + 1);
+        if (i + 1 < t_.key_tiles) FetchValues(tile.index + 1);
       }
       const bool first = i == 0, last = tile.row + tile.rows == s.col + s.cols;
       // With more than one tile there is one row tile only, which keeps accumulating in its half of L0C.
