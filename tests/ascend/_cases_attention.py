@@ -33,7 +33,14 @@ FORWARD_MUTATION = (Case(30, 33, 4, 64), Case(1, 1100, 1, 128), Case(1, 1537, 1,
 BACKWARD_MUTATION = ((Case(30, 33, 4, 64), False), (Case(1, 577, 1, 32), True), (Case(1, 577, 1, 32), False))
 
 
+# Head sizes and lengths that no ViT of the grid has: the other kernels, a row that ends within a chunk, the longest.
+OTHERS = tuple(Case(batch, tokens, 2, head_dim, dtype) for batch, tokens, head_dim, dtype in itertools.product(
+    (1, 3), (1, 50, 197, 577, 1025), (32, 96, 128), ("float16", "bfloat16"))) + (
+    Case(1, 1500, 3, 64), Case(1, 1500, 2, 80, "bfloat16"), Case(2, 2049, 1, 128), Case(1, 4096, 1, 64))
+
+
 def grid() -> Iterator[Case]:
-    """Every ViT's heads, token count, batch and dtype."""
+    """Every ViT's heads, token count, batch and dtype, and what no ViT has."""
     for (heads, head_dim), tokens, batch, dtype in itertools.product(HEADS.values(), TOKENS, BATCHES, ("float16", "bfloat16")):
         yield Case(batch, tokens, heads, head_dim, dtype)
+    yield from OTHERS

@@ -30,17 +30,35 @@ def test_order_of_accumulation_in_the_cube_is_no_matter(order):
     att.check_forward(att.Case(1, 197, 3, 64), mmad_order=order)
 
 
-@pytest.mark.parametrize("tokens", [197, 1100])
-def test_large_scores_do_not_overflow(tokens):
-    """Scores of tens of thousands: the row maximum is subtracted before anything is exponentiated."""
-    case = att.Case(1, tokens, 1, 64)
+@pytest.mark.parametrize("amplitude", [60, 1e4])
+@pytest.mark.parametrize(("tokens", "head_dim"), [(197, 64), (197, 80), (1100, 96)])
+def test_large_scores_do_not_overflow(tokens, head_dim, amplitude):
+    """Scores of thousands and of a thousand million: the row maximum is subtracted before anything is exponentiated."""
+    case = att.Case(1, tokens, 1, head_dim)
     qkv, _ = att.inputs(case)
-    qkv[:, :, :2] *= 60
-    out, maximum, _ = att.values(att.run_forward(case, qkv))
+    qkv[:, :, :2] = (qkv[:, :, :2] * amplitude).clip(-3 * amplitude, 3 * amplitude)
+    out, maximum, total = att.values(att.run_forward(case, qkv))
     expected, expected_max, _ = att.attention(att.from_bits(att.to_bits(qkv, case.dtype), case.dtype), case.scale)
-    assert expected_max.max() > 5000 and np.isfinite(out).all()
+    np.testing.assert_allclose(maximum, expected_max, rtol=1e-5)
+    assert expected_max.max() > amplitude ** 2 and np.isfinite(out).all() and total.min() >= 1
     # One key wins every row; where two are within rounding of each other the mixture may differ.
     assert np.mean(np.abs(out - expected).max(-1) > 2e-2) < 0.02
+
+
+@pytest.mark.parametrize(("part", "rows"), [(0, 1), (1, 50), (2, 50)])
+def test_nan_stays_in_its_head_and_is_not_lost(part, rows):
+    """A NaN in Q spoils one row of the output, in K or V all of its head."""
+    case = att.Case(1, 50, 2, 64)
+    qkv, _ = att.inputs(case)
+    clean = att.values(att.run_forward(case, qkv))[0].reshape(50, 2, 64)
+    qkv[0, 7, part, 1, 3] = np.nan
+    result = att.run_forward(case, qkv)
+    out = att.values(result)[0].reshape(50, 2, 64)
+    # What a maximum makes of a NaN is the hardware's business; the scores themselves carry it on.
+    assert {d["rule"] for d in result["diagnostics"]} <= {"nan-input"}
+    np.testing.assert_array_equal(out[:, 0], clean[:, 0])
+    spoilt = np.isnan(out[:, 1]).any(-1)
+    assert spoilt.sum() == rows and spoilt[7]
 
 
 def test_equal_scores_average_the_values():

@@ -45,6 +45,35 @@ def test_atomic_sums_stay_within_rounding_of_the_ordered_ones():
     np.testing.assert_allclose(atomic, ordered, atol=2e-3 * np.abs(ordered).max())
 
 
+@pytest.mark.parametrize("tokens", [50, 577])
+def test_nan_stays_in_its_head_and_is_not_lost(tokens):
+    """A NaN in one row of dout spoils dQ of that row, dK and dV of the head."""
+    case = att.Case(1, tokens, 2, 64)
+    qkv, dout = att.inputs(case)
+    saved = att.saved_for_backward(case, qkv)
+    clean = att.values(att.run_backward(case, dout, qkv, saved, True))[0]
+    dout[0, 7, 64 + 3] = np.nan
+    result = att.run_backward(case, dout, qkv, saved, True)
+    assert result["diagnostics"] == []
+    grad = att.values(result)[0]
+    np.testing.assert_array_equal(grad[:, :, :, 0], clean[:, :, :, 0])
+    dq, dk, dv = np.isnan(grad[0, :, :, 1]).any(-1).T
+    assert np.flatnonzero(dq).tolist() == [7] and dk.all() and dv.all()
+
+
+@pytest.mark.parametrize(("tokens", "head_dim"), [(197, 80), (577, 64)])
+def test_large_scores_do_not_overflow(tokens, head_dim):
+    """Scores of a thousand million: dV moves dout to the key that wins, and everything stays finite."""
+    case = att.Case(1, tokens, 1, head_dim)
+    qkv, dout = att.inputs(case)
+    qkv[:, :, :2] = (qkv[:, :, :2] * 1e4).clip(-3e4, 3e4)
+    saved = att.run_forward(case, qkv)["outputs"]
+    grad = att.values(att.run_backward(case, dout, qkv, saved, True))[0]
+    expected = att.attention_grad(dout, att.from_bits(att.to_bits(qkv, case.dtype), case.dtype), case.scale)
+    assert np.isfinite(grad).all()
+    assert np.mean(np.abs(grad[:, :, 2] - expected[:, :, 2]).max(-1) > 2e-2) < 0.02
+
+
 def test_gradient_of_a_constant_loss_is_zero():
     case = att.Case(1, 50, 2, 64)
     qkv, dout = att.inputs(case)
