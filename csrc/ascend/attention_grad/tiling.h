@@ -16,7 +16,8 @@ inline uint64_t GradCubeBytes(const AttentionGradTiling& t) {
   return t.sets * set + uint64_t(t.prob_buffers) * t.query_block * t.key_block * 2;
 }
 
-// Unified-buffer bytes per row of a strip: S and dP, P and dS, dO and O as they come and in fp32, what belongs to the row.
+// Unified-buffer bytes per row of a strip: S and dP, P and dS, dO and O as they come and in fp32, what belongs to the
+// row.
 inline uint64_t GradVectorBytesPerRow(uint32_t key_block, uint32_t head_dim) {
   return 2ull * key_block * (4 + 2) + 2ull * head_dim * (2 + 4) + 2 * 32 + 6 * 4;
 }

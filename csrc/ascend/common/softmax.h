@@ -19,10 +19,10 @@ struct StripShape {
   __aicore__ inline uint32_t Elems() const { return groups * GroupElems(); }
 };
 
-// Folds the columns of a row in two strips, the first of them as wide as the second or one group wider, onto one group
-// with Max. The result lies in `scratch` (as large as the second strip), except that of a single group, which is the first
-// strip itself. A level with an odd number of groups leaves one over; it rides along with a later level, so the number of
-// dependent instructions stays logarithmic.
+// Folds the columns of rows that lie in two strips onto one group with Max; the first strip is as wide as the second or
+// one group wider. The result lies in `scratch` (as large as the second strip), except that of a single group, which is
+// the first strip itself. A level with an odd number of groups leaves one over; it rides along with a later level, so
+// the number of dependent instructions stays logarithmic.
 __aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& first, const LocalTensor<float>& second,
                                                    const LocalTensor<float>& scratch, const StripShape& shape) {
   const uint32_t group = shape.GroupElems();
@@ -45,8 +45,8 @@ __aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& fir
   return scratch;
 }
 
-// row_max[rows] = the maximum of each row, which lies in two strips of `shape` together. `blocks` holds rows x 8 floats of
-// scratch.
+// row_max[rows] = the maximum of each row, which lies in two strips of `shape` together. `blocks` holds rows x 8 floats
+// of scratch.
 __aicore__ inline void RowMax(const LocalTensor<float>& row_max, const LocalTensor<float>& first,
                               const LocalTensor<float>& second, const LocalTensor<float>& scratch,
                               const LocalTensor<float>& blocks, const StripShape& shape) {

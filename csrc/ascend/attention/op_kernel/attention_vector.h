@@ -106,7 +106,8 @@ class AttentionVector {
   }
 
   // probs = exp(scale * scores - scale * maximum), and the scores are done with.
-  __aicore__ inline void Exponentiate(const LocalTensor<T>& probs, LocalTensor<float>& scores, const StripShape& shape) {
+  __aicore__ inline void Exponentiate(const LocalTensor<T>& probs, LocalTensor<float>& scores,
+                                      const StripShape& shape) {
     if (shape.groups > 0) {
       ScaleAndShift(scores, scale_.Get<float>(), spread_.Get<float>(), shape);
       Exp(scores, scores, static_cast<int32_t>(shape.Elems()));
@@ -122,7 +123,8 @@ class AttentionVector {
     constexpr uint32_t kRowBlocks = kGroupColumns * sizeof(float) / 32;
     if (groups > 0) {
       DataCopy(scores, ring_.Scores(s)[(first * s.rows_padded + strip.first) * kGroupColumns],
-               DataCopyParams(groups, strip.shape.rows * kRowBlocks, (s.rows_padded - strip.shape.rows) * kRowBlocks, 0));
+               DataCopyParams(groups, strip.shape.rows * kRowBlocks,
+                              (s.rows_padded - strip.shape.rows) * kRowBlocks, 0));
     }
     scores_.EnQue(scores);
   }

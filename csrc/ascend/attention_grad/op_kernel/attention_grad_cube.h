@@ -101,8 +101,8 @@ class AttentionGradCube {
     return Token(s, row) * pitch_ + (part * t_.heads + s.head) * D;
   }
 
-  // Q of a step, and K with the first step of a key block: their set was last used further back than that of Q and dO, so
-  // one flag guards both, and V and dO, too.
+  // Q of a step, and K with the first step of a key block: their set was last used further back than that of Q and dO,
+  // so one flag guards both, and V and dO, too.
   __aicore__ inline void FetchScoreOperands(uint32_t index) {
     if (index >= steps_.Count()) return;
     const GradStep s = steps_.At(index);

@@ -72,8 +72,8 @@ class AttentionGradVector {
     return {{rows, s.keys_padded / kGroupColumns}, first, valid, row, row + rows == half};
   }
 
-  // What depends on the rows of the strip alone is done before the wait for S. The next strip's inputs for that are fetched
-  // behind S and dP of this one.
+  // What depends on the rows of the strip alone is done before the wait for S. The next strip's inputs for that are
+  // fetched behind S and dP of this one.
   __aicore__ inline void Differentiate(const GradStep& s, const Strip& strip) {
     const bool opens = strip.row == 0;
     if (!opens) LoadStrip(scores_, workspace_.Scores(s), s, strip);

@@ -2,8 +2,13 @@
 // row statistics the forward saved, and dS = P (dP - rowsum(dO O)) scale needs no softmax. Five products per step on the
 // cube, one pass over S and dP on the vector cores between them:
 //
-//   cube     S, dP (i)  | dV, dQ, dK (i-1) | S, dP (i+1) | dV, dQ, dK (i) | ...
-//   vector              | P, dS (i)        .             | P, dS (i+1)    .
+//   cube     S(i)   dP(i)   | dV(i-1)   dQ, dK(i-1) | S(i+1)   dP(i+1)  | dV(i)   dQ, dK(i) | ...
+//            S |     | dP                            S |       | dP       ^ P     ^ dS
+//   vector     P(i)  dS(i) --------------------------  P(i+1)  dS(i+1) -- of step i
+//
+// Each of S, dP, P and dS has a cross-core flag of its own: the vector cores start on S while the cube is at dP, and the
+// cube on dV while they are at dS. The flags bound each other: a step's S waits for the dS of two steps before, so at most
+// kGradRing of any are outstanding and every slot has been read before it is written again.
 //
 // Whole path (ViT sizes): a step is a head; its Q, K, V and dO stay in L1 for all five products, and dQ, dK, dV leave
 // L0C finished and narrowed, so there is nothing to add up and nothing to order. Blocked path (longer rows): a step is a
