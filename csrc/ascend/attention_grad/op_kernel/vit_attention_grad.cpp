@@ -2,9 +2,9 @@
 // row statistics the forward saved, and dS = P (dP - rowsum(dO O)) scale needs no softmax. Five products per step on the
 // cube, one pass over S and dP on the vector cores between them:
 //
-//   cube     S(i)   dP(i)   | dV(i-1)   dQ, dK(i-1) | S(i+1)   dP(i+1)  | dV(i)   dQ, dK(i) | ...
-//            S |     | dP                            S |       | dP       ^ P     ^ dS
-//   vector     P(i)  dS(i) --------------------------  P(i+1)  dS(i+1) -- of step i
+//   cube     S(i)   dP(i)  | dV(i-1)   dQ, dK(i-1) | S(i+1)   dP(i+1)  | dV(i)   dQ, dK(i) | ...
+//              \      \                                \        \        ^ P(i)  ^ dS(i)
+//   vector       P(i)   dS(i)                            P(i+1)   dS(i+1)
 //
 // Each of S, dP, P and dS has a cross-core flag of its own: the vector cores start on S while the cube is at dP, and the
 // cube on dV while they are at dS. The flags bound each other: a step's S waits for the dS of two steps before, so at most
