@@ -52,6 +52,7 @@ def test_two_threads_at_once(pynative_mode):
 
 FORK = """
 import os, sys
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 from vit_kernels import ops
