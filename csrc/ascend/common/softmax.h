@@ -65,8 +65,9 @@ __aicore__ inline void SpreadRows(const LocalTensor<float>& blocks, const LocalT
 }
 
 // strip = strip * scale + shift[row], with `scale` spread over kLanes floats and `shift` over one block per row. With
-// shift = -scale * maximum, rounded, the maximum becomes 0 if the product is rounded as well; if the hardware does not,
-// it becomes up to half a unit in the last place of scale * maximum, which no exp notices below 2^20.
+// shift = -scale * maximum, rounded, the maximum becomes 0 if the product is rounded as well. If the hardware does not,
+// the whole row is off by up to half a unit in the last place of scale * maximum; that cancels against the row sum as
+// long as exp of it fits 16 bits, up to maxima of 2^27.
 __aicore__ inline void ScaleAndShift(const LocalTensor<float>& strip, const LocalTensor<float>& scale,
                                      const LocalTensor<float>& shift, const StripShape& shape) {
   const uint32_t repeats = shape.rows / kBlockFloats;
