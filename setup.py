@@ -33,6 +33,7 @@ class CMakeBuild(build_ext):
             f"-DVIT_KERNELS_LIB_DIR={package / '_lib'}",
             f"-DVIT_KERNELS_PKG_DIR={package}",
             f"-DPython_EXECUTABLE={sys.executable}",
+            f"-DPython3_EXECUTABLE={sys.executable}",  # csrc/twin asks for Python3; installing again found another one
             "-DPYBIND11_FINDPYTHON=ON",
             f"-Dpybind11_DIR={_pybind11_cmake_dir()}",
         ]
