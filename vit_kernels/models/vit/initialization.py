@@ -27,16 +27,19 @@ def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], std: floa
     return x * np.float32(std)
 
 
-def initialize(model: nn.Cell, seed: int | None = None) -> None:
-    """Draw every weight of a ViT in place; biases, gains and LayerScale keep the values they were made with.
+def initialize(model: nn.Cell, seed: int | None = None, names: tuple[str, ...] | None = None) -> None:
+    """Draw weights of a ViT in place; biases, gains and LayerScale keep the values they were made with.
 
     Args:
         model: a `ViTModel`.
         seed: None takes MindSpore's global seed, else 0.
+        names: the parameters to draw; None for all.
     """
     rng = np.random.default_rng((ms.get_seed() or 0) if seed is None else seed)
     std = model.config.initializer_range
     for name, parameter in model.parameters_and_names():
+        if names is not None and name not in names:
+            continue
         shape = tuple(parameter.shape)
         if name == "patch_embed.proj.weight":
             bound = math.sqrt(6.0 / (shape[0] + math.prod(shape[1:])))

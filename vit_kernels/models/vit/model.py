@@ -5,6 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from vit_kernels.models.vit.adaptation import Adaptation, ClassifierAdaptation
 from vit_kernels.models.vit.config import ViTConfig
 from vit_kernels.models.vit.initialization import initialize
 from vit_kernels.models.vit.inspection import Inspection
@@ -13,7 +14,7 @@ from vit_kernels.ops import SerialCell, resolve_backend
 from vit_kernels.pretrained import PretrainedModel
 
 
-class ViTModel(Inspection, PretrainedModel, SerialCell):
+class ViTModel(Adaptation, Inspection, PretrainedModel, SerialCell):
     """A Vision Transformer without a classifier: images in, one pooled feature vector per image out.
 
     Parameters carry timm's names. With `global_pool='token'` the final norm covers all tokens and the class token is
@@ -93,13 +94,13 @@ class ViTModel(Inspection, PretrainedModel, SerialCell):
         shape, config = images.shape, self.config
         if len(shape) != 4 or shape[1] != config.in_chans or tuple(shape[2:]) != config.image_hw:
             raise ValueError(f"images have shape {tuple(shape)}, expected (batch, {config.in_chans}, "
-                             f"{config.image_hw[0]}, {config.image_hw[1]}); resize them or build the model with another "
-                             "image_size")
+                             f"{config.image_hw[0]}, {config.image_hw[1]}); resize them or call "
+                             "set_image_size")
         if shape[0] == 0:
             raise ValueError("images have batch size 0; skip the call for an empty batch")
 
 
-class ViTForImageClassification(ViTModel):
+class ViTForImageClassification(ClassifierAdaptation, ViTModel):
     """A Vision Transformer with a linear classifier on the pooled features.
 
     Args:
