@@ -135,8 +135,9 @@ def test_image_processor_replaces_the_checkpoints(classify, state):
 def test_errors(classify):
     with pytest.raises(KeyError, match="image_classification"):
         pipeline("text_generation")
-    with pytest.raises(ValueError, match="vit_base_p16.ckpt"):
+    with pytest.raises(ValueError, match="vit_base_p16.ckpt(.|\n)*allow_random=True"):
         pipeline("image_classification", model="vit_base_p16")
+    assert len(pipeline(model="vit_tiny_p32", allow_random=True)(photo(), top_k=1000)[0]) == 1000
     with pytest.raises(UsageError, match="tokenizer"):
         pipeline(model="w.pth", tokenizer=object())
     Path("bad.jpg").write_bytes(b"no image")

@@ -13,8 +13,9 @@ from mindspore import Tensor
 from PIL import Image
 
 from tests._commands import call, odd_images, refused
+from tests.test_download import at, server  # noqa: F401
 from tests.test_eval import damaged
-from vit_kernels import predict
+from vit_kernels import ViTConfig, ViTForImageClassification, predict
 from vit_kernels.data import load_dataset
 from vit_kernels.inference import load_classifier
 from vit_kernels.overlay import class_token_heat
@@ -131,3 +132,47 @@ def test_the_class_token_looks_where_the_maps_say(digits_run, digits):
         row = mixed[0] if row is None else row @ mixed
     expected = row[-heat.size:].reshape(heat.shape)
     np.testing.assert_allclose(heat, expected / expected.max(), rtol=1e-5)
+
+
+def test_addresses_beside_files(digits_run, digits, server, tmp_path, monkeypatch):  # noqa: F811
+    """An address that does not answer, one that breaks off and one that is no image: reported each, the rest done."""
+    with open(digits[1], "rb") as file:
+        monkeypatch.setattr("tests.test_download.BODY", file.read() + bytes(4000))
+    good = at(server, "/some%20where/one.png?size=8")
+    bad = [at(server, "/missing.png"), at(server, "/slow.png"), "http://127.0.0.1:9/closed.png"]
+    ran = call(predict.main, "--checkpoint", digits_run, "--topk", 1, "--timeout", 0.5, digits[0], *bad[:2], good, bad[2], digits[1],
+               "--attention", tmp_path / "maps")
+    assert ran.code == 1 and [row["file"] for row in ran.result] == [digits[0], good, digits[1]]
+    assert ran.result[1]["score"] == pytest.approx(ran.result[2]["score"]) and "3 of 6 images could not be read" in ran.err
+    for address in bad:
+        assert ran.err.count(f"error: {address}") == 1 and "Traceback" not in ran.err
+    assert sorted(os.listdir(tmp_path / "maps")) == ["0-attention.png", "1-attention.png", "one-attention.png"]
+    monkeypatch.setattr("tests.test_download.BODY", b"<html>")
+    ran = call(predict.main, "--checkpoint", digits_run, at(server, "/page.png"))
+    assert ran.code == 1 and ran.result == [] and "is not an image" in ran.err
+    monkeypatch.setattr("vit_kernels.data.inputs.MAX_DOWNLOAD", 3)
+    ran = call(predict.main, "--checkpoint", digits_run, at(server, "/page.png"))
+    assert ran.code == 1 and "sends more than 3 bytes" in ran.err
+
+
+def test_random_weights_only_when_asked_for(digits, graph_mode):
+    refused(call(predict.main, "--model", "vit_tiny_p32", digits[0]), 1, "vit_tiny_p32.ckpt", "--allow-random")
+    refused(call(predict.main, "--checkpoint", "vit_tiny_p32", digits[0]), 1, "vit_tiny_p32.ckpt", "--allow-random")
+    refused(call(predict.main, "--allow-random", digits[0]), 2, "--model vit_base_p16")
+    refused(call(predict.main, "--allow-random", "--model", "resnet", digits[0]), 2, "unknown model 'resnet'")
+    refused(call(predict.main, "--allow-random", "--checkpoint", "missing.pth", digits[0]), 2, "missing.pth does not exist")
+    ran = call(predict.main, "--model", "vit_tiny_p32", "--allow-random", "--topk", 1000, digits[0])
+    assert ran.code == 0 and "random" in ran.out, ran.err
+    assert len(ran.result) == 1000 and {row["index"]: row["label"] for row in ran.result}[985] == "daisy"
+
+
+def test_weights_that_are_there_are_not_random(digits, graph_mode):
+    model = ViTForImageClassification(ViTConfig.from_name("vit_tiny_p32", image_size=32, num_classes=3), seed=5)
+    model.head.bias.set_data(Tensor(np.array([0, 20, 0], np.float32)))
+    model.save_pretrained("checkpoint_download/vit", "vit_tiny_p32")
+    for words in (("--model", "vit_tiny_p32"), ("--checkpoint", "vit_tiny_p32", "--allow-random"),
+                  ("--model", "vit_tiny_patch32_224", "--checkpoint", "checkpoint_download/vit/vit_tiny_p32.ckpt")):
+        ran = call(predict.main, *words, "--topk", 1, digits[0])
+        assert ran.code == 0 and ran.result[0]["index"] == 1 and ran.result[0]["score"] > 0.99, ran.err
+    refused(call(predict.main, "--model", "vit_tiny_p16", "--checkpoint", "checkpoint_download/vit/vit_tiny_p32.ckpt", digits[0]), 2,
+            "patch_size 16", "32")

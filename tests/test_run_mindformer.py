@@ -172,6 +172,19 @@ def test_training_by_command(folders, capsys):  # noqa: F811
     assert result(capsys.readouterr().out)["steps"] == 4 and len(list(Path("there").iterdir())) == 1
 
 
+def test_predict_reports_what_it_cannot_read(folders, capsys):  # noqa: F811
+    """A folder with a damaged image: the rest is done, exit 1. Random weights only when asked for."""
+    Path("imageNet-1k/val/n01/broken.png").write_text("no image")
+    words = ["--config", str(RECIPE), "--run_mode", "predict", "--predict_data", "imageNet-1k/val/n01", *TINY]
+    assert run(*words) == 1 and "--allow_random" in capsys.readouterr().err
+    assert run(*words, "--allow_random", "--predict_batch_size", 2, "--top_k", 2) == 1
+    out, err = capsys.readouterr()
+    assert "broken.png is not an image" in err and "1 of 4 images could not be read" in err and "Traceback" not in err
+    rows = result(out)
+    assert [len(ranked) for ranked in rows] == [2, 2, 2] and set(rows[0][0]) == {"score", "label", "index"}
+    assert Path("image_classification_result.txt").read_text() == f"{rows}\n"
+
+
 def test_the_script(folders):  # noqa: F811
     """At the top of the checkout, with the configuration found beside it."""
     done = subprocess.run([sys.executable, str(ROOT / "run_mindformer.py"), "--config", "configs/vit/run_vit_base_p16_224_100ep.yaml",

@@ -184,7 +184,7 @@ def test_finetuning_starts_from_the_weights(card, monkeypatch):
 
 def test_predict_forms(card):
     trainer = Trainer(model="vit_base_p16", eval_dataset="imageNet-1k/val")
-    assert Trainer(model="vit_base_p16", backend="reference")._classifier(None).model.backend == "reference"
+    assert Trainer(model="vit_base_p16", backend="reference").classifier().model.backend == "reference"
     # Trap: without input, the evaluation set was taken and then rejected.
     assert len(trainer.predict()) == 12 and len(trainer.predict()[0]) == 1
     single = trainer.predict(input_data="sunflower.png", save_file="out.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence
@@ -20,6 +21,8 @@ from vit_kernels.models import ViTConfig, ViTForImageClassification, create_conf
 from vit_kernels.processor import prepare
 from vit_kernels.training import checkpoint_io
 from vit_kernels.training.run_folder import find_checkpoint
+
+logger = logging.getLogger("vit_kernels")
 
 # What the published weights of these vocabularies were trained with: pixels scaled to -1..1.
 _HALF = (0.5, 0.5, 0.5)
@@ -69,7 +72,7 @@ class Classifier:
                  for rank, k in enumerate(best, 1)] for row, best in zip(probabilities, order)]
 
 
-def load_classifier(where: str | Path | None, backend: str | None = None) -> Classifier:
+def load_classifier(where: str | Path | None, backend: str | None = None, allow_random: bool = False) -> Classifier:
     """A classifier from a checkpoint.
 
     Args:
@@ -77,12 +80,19 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
             `save_pretrained`'s, a name such as 'vit_base_p16' or an http(s) address (see `vit_kernels.pretrained`); None for
             the newest run under output/.
         backend: see `vit_kernels.ops.resolve_backend`.
+        allow_random: a name whose weights are not on this machine gives a model with random ones.
 
     Raises:
         UsageError: nothing is there.
+        WeightsMissing: a CheckpointError; a name whose weights are not on this machine.
         CheckpointError: it cannot be read, or is no classifier.
     """
-    path = _locate(where)
+    try:
+        path = locate(where)
+    except pretrained.WeightsMissing:
+        if not allow_random:
+            raise
+        return random_classifier(create_config(str(where)), f"the weights of {str(where)!r}", backend)
     opened = checkpoints.load(path)
     if checkpoint_io.is_own(opened.metadata):
         own = checkpoint_io.load(path)
@@ -102,15 +112,25 @@ def load_classifier(where: str | Path | None, backend: str | None = None) -> Cla
     return Classifier(model.set_train(False), foreign_preprocessing(opened, config), foreign_classes(opened, config), opened.path)
 
 
-def _locate(where: str | Path | None) -> Path:
-    if is_address(where) or where is not None and not Path(where).exists() and _is_model_name(str(where)):
+def random_classifier(config: ViTConfig, what: str, backend: str | None = None, seed: int | None = None) -> Classifier:
+    """A classifier that was never trained; a warning says of `what` that it is random."""
+    logger.warning("%s are not on this machine, random ones take their place: what the model says means nothing", what)
+    model = ViTForImageClassification(config, backend=backend, seed=seed)
+    classes = imagenet_labels() if config.num_classes == 1000 else [str(i) for i in range(config.num_classes)]
+    return Classifier(model.set_train(False), mae_preprocessing(config), classes, "random weights")
+
+
+def locate(where: str | Path | None) -> Path:
+    """The file or folder with the weights that `load_classifier` means by `where`."""
+    if is_address(where) or where is not None and not Path(where).exists() and is_model_name(str(where)):
         return pretrained.find_weights(where)
     if where is not None and Path(where).is_dir() and not (Path(where) / "checkpoints").is_dir():
         return Path(where)  # a Hugging Face folder, or one with a single file
     return find_checkpoint(where)
 
 
-def _is_model_name(text: str) -> bool:
+def is_model_name(text: str) -> bool:
+    """Whether `create_config` knows the name."""
     try:
         create_config(text)
     except ValueError:
@@ -128,8 +148,12 @@ def foreign_preprocessing(opened: checkpoints.Checkpoint, config: ViTConfig) -> 
         return Preprocessing((height, width), _HALF, _HALF, crop_pct=0.9)
     if opened.vocabulary == "hf-vit":
         return Preprocessing((height, width), _HALF, _HALF, crop_mode="squash", interpolation="bilinear")
-    # MAE, MindFormers and MindCV: the shorter side to 256 for 224 pixels; larger inputs are not cropped.
-    return Preprocessing((height, width), crop_pct=0.875 if max(height, width) <= 224 else 1.0)
+    return mae_preprocessing(config)
+
+
+def mae_preprocessing(config: ViTConfig) -> Preprocessing:
+    """Of MAE, MindFormers and MindCV: the shorter side to 256 for 224 pixels; larger inputs are not cropped."""
+    return Preprocessing(config.image_hw, crop_pct=0.875 if max(config.image_hw) <= 224 else 1.0)
 
 
 def _from_preprocessor_config(stated: dict[str, Any], image_hw: tuple[int, int]) -> Preprocessing:

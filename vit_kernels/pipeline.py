@@ -14,13 +14,14 @@ from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
 from vit_kernels.inference import Classifier, in_batches, load_classifier
+from vit_kernels.pretrained import WeightsMissing
 from vit_kernels.processor import ViTImageProcessor, ViTProcessor, resize_to_crop_pct
 
 TASK = "image_classification"
 
 
 def pipeline(task: str = TASK, model: Any = "vit_base_p16", tokenizer: Any = None, image_processor: Any = None,
-             audio_processor: Any = None, backend: str | None = None) -> "ImageClassificationPipeline":
+             audio_processor: Any = None, backend: str | None = None, allow_random: bool = False) -> "ImageClassificationPipeline":
     """A callable that classifies images.
 
     Args:
@@ -29,6 +30,7 @@ def pipeline(task: str = TASK, model: Any = "vit_base_p16", tokenizer: Any = Non
         tokenizer, audio_processor: None; they are of other tasks.
         image_processor: how images become the model's input; None for the checkpoint's way.
         backend: of the operators; MindFormers' 'ms' is the same as None.
+        allow_random: a name whose weights are not on this machine gives a model with random ones.
 
     Raises:
         KeyError: an unknown task.
@@ -41,11 +43,11 @@ def pipeline(task: str = TASK, model: Any = "vit_base_p16", tokenizer: Any = Non
         if value is not None:
             raise UsageError(f"pipeline: {name} has no effect on images; leave it out")
     return ImageClassificationPipeline(classifier_of(model or "vit_base_p16", image_processor,
-                                                     None if backend in (None, "ms") else backend))
+                                                     None if backend in (None, "ms") else backend, allow_random))
 
 
-def classifier_of(model: Any, image_processor: Any = None, backend: str | None = None) -> Classifier:
-    """A `Classifier` of a name, path, address, model or `Classifier`.
+def classifier_of(model: Any, image_processor: Any = None, backend: str | None = None, allow_random: bool = False) -> Classifier:
+    """A `Classifier` of a name, path, address, model or `Classifier`; random weights for a name only if they are allowed.
 
     Raises:
         TypeError: something else.
@@ -62,7 +64,10 @@ def classifier_of(model: Any, image_processor: Any = None, backend: str | None =
         classes = imagenet_labels() if config.num_classes == 1000 else [str(i) for i in range(config.num_classes)]
         classifier = Classifier(model.set_train(False), preprocessing, classes, "the given model")
     elif isinstance(model, (str, os.PathLike)):
-        classifier = load_classifier(model, backend)
+        try:
+            classifier = load_classifier(model, backend, allow_random)
+        except WeightsMissing as error:
+            raise WeightsMissing(f"{error}\nRandom weights are used with allow_random=True only") from None
     else:
         raise TypeError(f"model is {type(model).__name__}, expected a name, a path, an address or a model")
     if image_processor is not None:

@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from vit_kernels import _cli
 from vit_kernels.errors import ImageError, UsageError
@@ -20,10 +20,15 @@ COLUMNS = ("file", "rank", "index", "label", "score")
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("predict", "Print the likeliest classes of images.")
     parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
-    parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR", help="image files, folders, patterns such as 'a/*.jpg'")
+    parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR", help="image files, folders, patterns such as 'a/*.jpg', http(s) addresses")
     parser.add_argument("--predict-data", "--predict_data", nargs="+", default=[], metavar="IMAGE_OR_DIR", help="the same")
     parser.add_argument("--checkpoint", "--load_checkpoint",
                         help="a checkpoint file of any supported kind or a run's output folder; default: the newest run in output/")
+    parser.add_argument("--model", help="a named model such as vit_base_p16: its weights on this machine, or the architecture that "
+                        "--checkpoint must have")
+    parser.add_argument("--allow-random", "--allow_random", action="store_true",
+                        help="predict with random weights where --model has none on this machine, instead of refusing to")
+    parser.add_argument("--timeout", type=_cli.positive_float, default=10.0, help="seconds to wait for an address")
     parser.add_argument("--topk", "--top-k", "--top_k", type=_cli.positive_int, default=5, help="classes per image")
     parser.add_argument("--batch-size", "--batch_size", "--predict_batch_size", "-b", type=_cli.positive_int, default=32,
                         help="images per batch")
@@ -48,17 +53,17 @@ def main(argv: list[str]) -> int:
 
     from vit_kernels.data.labels import read_labels
     from vit_kernels.data.sources import expand
-    from vit_kernels.inference import load_classifier
 
     files = expand(args.images + args.predict_data)
     _cli.graph_mode()
-    classifier = load_classifier(args.checkpoint, args.backend)
+    classifier = _classifier(args)
     if args.labels:
         classifier.classes = read_labels(args.labels, len(classifier.classes))
     print(f"{classifier.path}: backend {classifier.model.backend}", flush=True)
-    rows, failed = predict_files(classifier, files, args.topk, args.batch_size)
-    if args.attention:
-        write_overlays(args.attention, classifier, rows)
+    overlays = Overlays(args.attention, classifier) if args.attention else None
+    rows, failed = predict_files(classifier, files, args.topk, args.batch_size, args.timeout, overlays)
+    if overlays:
+        print(f"attention: {len(overlays.written)} pictures in {args.attention}")
     _show(rows)
     if args.results_file:
         write_results(args.results_file, rows)
@@ -68,13 +73,51 @@ def main(argv: list[str]) -> int:
     return 1 if failed else 0
 
 
-def predict_files(classifier, files: list[str], topk: int, batch_size: int) -> tuple[list[dict[str, Any]], int]:
-    """(one row per file and rank with the keys COLUMNS, number of files that could not be read)."""
+def _classifier(args: argparse.Namespace):
+    from vit_kernels.inference import load_classifier
+    from vit_kernels.models import create_config
+    from vit_kernels.pretrained import WeightsMissing
+
+    try:
+        named = create_config(args.model) if args.model else None
+    except ValueError as error:
+        raise UsageError(f"--model: {error}") from None
+    if args.allow_random and not args.model and not args.checkpoint:
+        raise UsageError("--allow-random needs to know the architecture; name it, for instance --model vit_base_p16")
+    try:
+        classifier = load_classifier(args.checkpoint or args.model, args.backend, args.allow_random)
+    except WeightsMissing as error:
+        raise WeightsMissing(f"{error}\nRandom weights are used with --allow-random only") from None
+    for field in ("embed_dim", "depth", "patch_size"):
+        if named and classifier.model.config[field] != named[field]:
+            raise UsageError(f"--model {args.model} has {field} {named[field]}, {classifier.path} has "
+                             f"{classifier.model.config[field]}; leave --model out, or name the right file")
+    return classifier
+
+
+def predict_files(classifier, files: list[str], topk: int, batch_size: int, timeout: float = 10.0,
+                  each: Callable | None = None) -> tuple[list[dict[str, Any]], int]:
+    """Predict images; those that cannot be read are reported on stderr and left out.
+
+    Args:
+        classifier: an `inference.Classifier`.
+        files: of `data.sources.expand`.
+        topk: classes per image.
+        batch_size: images per step.
+        timeout: seconds to wait for an address.
+        each: called with the file, the decoded image and its rows.
+
+    Returns:
+        (one row per file and rank with the keys COLUMNS, number of files that could not be read).
+    """
     from tqdm import tqdm
 
     from vit_kernels.data.decode import open_image
+    from vit_kernels.data.inputs import fetch_image
+    from vit_kernels.download import DownloadError, is_address
     from vit_kernels.inference import in_batches
 
+    channels = classifier.preprocessing.channels
     rows: list[dict[str, Any]] = []
     failed = 0
     size = min(batch_size, len(files))
@@ -83,14 +126,17 @@ def predict_files(classifier, files: list[str], topk: int, batch_size: int) -> t
             images = []
             for file in batch:
                 try:
-                    images.append((file, open_image(file, classifier.preprocessing.channels)))
-                except ImageError as error:
+                    images.append((file, fetch_image(file, channels, timeout) if is_address(file) else open_image(file, channels)))
+                except (ImageError, DownloadError) as error:
                     failed += 1
                     bar.write(f"error: {error}", file=sys.stderr)
             if images:
                 inputs = classifier.prepare([image for _, image in images])
                 best = classifier.top(classifier.probabilities(inputs, size), topk)
-                rows += [{"file": file, **row} for (file, _), ranked in zip(images, best) for row in ranked]
+                for (file, image), ranked in zip(images, best):
+                    rows += [{"file": file, **row} for row in ranked]
+                    if each is not None:
+                        each(file, image, ranked)
             bar.update(len(batch))
     return rows, failed
 
@@ -102,35 +148,37 @@ def _show(rows: list[dict[str, Any]]) -> None:
         print(f"  {100 * row['score']:6.2f} %  {row['label']}  [{row['index']}]")
 
 
-def write_overlays(folder: str, classifier, rows: list[dict[str, Any]]) -> list[Path]:
-    """One PNG per image of `predict_files` in `folder`; files of one name in several folders are numbered.
+class Overlays:
+    """Writes a PNG for each image it is called with; images of one name from several folders are numbered.
+
+    Args:
+        folder: where they go; made if need be.
+        classifier: whose attention is shown.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the folder cannot be made, or a picture not be written.
     """
-    from vit_kernels.data.decode import open_image
-    from vit_kernels.errors import OutputError
-    from vit_kernels.overlay import class_token_heat, write_overlay
 
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--attention {folder}: {error.strerror}; name a folder that can be written") from error
-    ranked: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        ranked.setdefault(row["file"], []).append(row)
-    written: list[Path] = []
-    for file, best in ranked.items():
-        image = open_image(file, classifier.preprocessing.channels)
-        path = Path(folder) / f"{Path(file).stem}-attention.png"
-        number = 2
-        while path in written:
-            path = Path(folder) / f"{Path(file).stem}-attention-{number}.png"
-            number += 1
-        write_overlay(path, classifier.preprocessing.transform()(image, None), class_token_heat(classifier, image), best, file)
-        written.append(path)
-    print(f"attention: {len(written)} pictures in {folder}")
-    return written
+    def __init__(self, folder: str, classifier):
+        from vit_kernels.errors import OutputError
+
+        self.folder, self.classifier, self.written = Path(folder), classifier, []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"--attention {folder}: {error.strerror}; name a folder that can be written") from error
+
+    def __call__(self, file: str, image, ranked: list[dict[str, Any]]) -> None:
+        from vit_kernels.download import file_name, is_address
+        from vit_kernels.overlay import class_token_heat, write_overlay
+
+        stem = Path(file_name(file) if is_address(file) else file).stem
+        path, number = self.folder / f"{stem}-attention.png", 2
+        while path in self.written:
+            path, number = self.folder / f"{stem}-attention-{number}.png", number + 1
+        seen = self.classifier.preprocessing.transform()(image, None)
+        write_overlay(path, seen, class_token_heat(self.classifier, image), ranked, file)
+        self.written.append(path)
 
 
 def write_results(path: str, rows: list[dict[str, Any]]) -> None:

@@ -29,6 +29,10 @@ _ORIGINS = {
 _MAX_YAML = 1 << 20
 
 
+class WeightsMissing(CheckpointError):
+    """A model's name whose weights are not on this machine. The message says where they belong and what makes them."""
+
+
 def download_folder() -> Path:
     """The root of downloaded weights."""
     return Path(os.environ.get(DOWNLOAD_ENV) or DOWNLOAD_DEFAULT)
@@ -58,7 +62,7 @@ def find_weights(where: str | os.PathLike, sha256: str | None = None, timeout: f
         sha256, timeout: of a download.
 
     Raises:
-        CheckpointError: they are not there; the message says where they belong and what makes them.
+        WeightsMissing: they are not there.
         DownloadError: the download failed.
     """
     if is_address(where):
@@ -73,7 +77,7 @@ def find_weights(where: str | os.PathLike, sha256: str | None = None, timeout: f
     bare = name.rpartition("/")[2]
     origin = _ORIGINS.get(bare, "any checkpoint of that architecture (timm, MAE, Hugging Face, Google)")
     source = origin.split(" ")[0] if bare in _ORIGINS else "CHECKPOINT"
-    raise CheckpointError(
+    raise WeightsMissing(
         f"the weights of {name!r} are not on this machine: expected the file {path.name} in the folder {path.parent} (the root is "
         f"${DOWNLOAD_ENV}, or {DOWNLOAD_DEFAULT}). Get {origin} and run: "
         f"python -m vit_kernels.convert --input {source} --output {path} --to mindformers")

@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--eval_dataset_dir", help="a folder of class folders")
     parser.add_argument("--dataset_dir", help="the data set of the run mode")
     parser.add_argument("--predict_data", "--predict-data", nargs="+", help="images, folders, patterns, addresses")
-    parser.add_argument("--predict_batch_size", type=_cli.positive_int, help="images per step")
+    parser.add_argument("--predict_batch_size", type=_cli.positive_int, default=32, help="images per step")
+    parser.add_argument("--allow_random", "--allow-random", action="store_true",
+                        help="predict with random weights where the named ones are not on this machine")
     parser.add_argument("--top_k", "--top-k", "--topk", type=_cli.positive_int, default=1, help="classes per image")
     parser.add_argument("--load_checkpoint", "--checkpoint", help="a checkpoint of any kind, a folder, an address, a model's name")
     parser.add_argument("--output_dir", "--output", help="where runs go")
@@ -119,11 +121,33 @@ def _run(document: dict[str, Any], args: argparse.Namespace) -> int:
     elif mode == "eval":
         _cli.print_result(trainer.evaluate())
     else:
-        best = trainer.predict(input_data=list(args.predict_data), batch_size=args.predict_batch_size, top_k=args.top_k,
-                               save_file=RESULT_FILE)
-        print(f"output result is: {best}\noutput result is saved at: {RESULT_FILE}")
-        _cli.print_result(best)
+        return _predict(trainer, args)
     return 0
+
+
+def _predict(trainer: Any, args: argparse.Namespace) -> int:
+    from vit_kernels.data.sources import expand
+    from vit_kernels.predict import predict_files
+    from vit_kernels.pretrained import WeightsMissing
+    from vit_kernels.training.files import write_text
+
+    files = expand(args.predict_data)
+    try:
+        classifier = trainer.classifier(None, args.allow_random)
+    except WeightsMissing as error:
+        raise WeightsMissing(f"{error}\nRandom weights are used with --allow_random only") from None
+    best: list[list[dict[str, Any]]] = []
+
+    def keep(_file: str, _image: Any, ranked: list[dict[str, Any]]) -> None:
+        best.append([{name: row[name] for name in ("score", "label", "index")} for row in ranked])
+
+    _, failed = predict_files(classifier, files, args.top_k, args.predict_batch_size, each=keep)
+    write_text(RESULT_FILE, f"{best}\n")
+    print(f"output result is: {best}\noutput result is saved at: {RESULT_FILE}")
+    _cli.print_result(best)
+    if failed:
+        print(f"error: {failed} of {len(files)} images could not be read, see above", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _parents(key: str) -> list[str]:

@@ -20,11 +20,11 @@ from vit_kernels.data.images import ImageDataset
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.mindspore_dataset import DatasetLoader
 from vit_kernels.errors import UsageError
-from vit_kernels.inference import Classifier
+from vit_kernels.inference import Classifier, random_classifier
 from vit_kernels.mindformers_config import Settings, settings_of
 from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
-from vit_kernels.pretrained import find_weights, read_yaml
+from vit_kernels.pretrained import WeightsMissing, find_weights, read_yaml
 from vit_kernels.training import fit
 from vit_kernels.training.evaluation import evaluate
 from vit_kernels.training.files import write_text
@@ -209,7 +209,7 @@ class Trainer:
             raise UsageError("Trainer.evaluate: auto_trans_ckpt is not supported: there are no distributed checkpoints")
         if self.eval_dataset is None:
             raise UsageError("Trainer: evaluation needs eval_dataset; give a folder of class folders or a dataset")
-        classifier = self._classifier(eval_checkpoint)
+        classifier = self.classifier(eval_checkpoint)
         images = _images(self.eval_dataset, False)
         if images is not None and (len(images.classes) != len(classifier.classes)
                                    or classifier.training and images.classes != classifier.classes):
@@ -245,17 +245,32 @@ class Trainer:
             if self.eval_dataset is None:
                 raise UsageError("Trainer.predict: input_data is missing; give images, or an eval_dataset to the Trainer")
             input_data = _images(self.eval_dataset, False) or self.eval_dataset
-        result = ImageClassificationPipeline(self._classifier(predict_checkpoint))(input_data, batch_size, top_k)
+        result = ImageClassificationPipeline(self.classifier(predict_checkpoint))(input_data, batch_size, top_k)
         if save_file is not None:
             write_text(save_file, f"{result}\n")
         return result
 
-    def _classifier(self, where: str | bool | None) -> Classifier:
-        """Never cached: what a call names is what it gets."""
+    def classifier(self, where: str | bool | None = None, allow_random: bool = False) -> Classifier:
+        """What `evaluate` and `predict` use. Never cached: what a call names is what it gets.
+
+        Args:
+            where: their checkpoint argument.
+            allow_random: the named model, with random weights where there are none on this machine.
+
+        Raises:
+            CheckpointError: the weights are not there.
+        """
         if not where and self.model is not None:
             return classifier_of(self.model, self.image_processor)
         where = where or self.settings.checkpoint or self.settings.named_weights or self.settings.model_name
-        return classifier_of(str(self._located(where)), self.image_processor, self.backend)
+        try:
+            return classifier_of(str(self._located(where)), self.image_processor, self.backend)
+        except WeightsMissing:
+            if not allow_random:
+                raise
+        random = random_classifier(self.settings.config(), f"the weights of {where!r}", self.backend, self.settings.seed)
+        random.preprocessing = self.image_processor or self.settings.preprocessing(random.model.config)
+        return random
 
     def _located(self, where: str | bool | os.PathLike) -> Path:
         if where is True:

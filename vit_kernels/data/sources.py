@@ -1,4 +1,4 @@
-"""From what a user names to image files: paths, glob patterns, folders."""
+"""From what a user names to image files: paths, glob patterns, folders, addresses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Iterable
 
 from vit_kernels.data.folder import list_images
+from vit_kernels.download import is_address
 from vit_kernels.errors import UsageError
 
 
 def expand(sources: Iterable[str | Path]) -> list[str]:
-    """Paths of image files, each once, in the order given; the contents of folders and patterns are sorted.
+    """Paths and addresses of image files, each once, in the order given; the contents of folders and patterns are sorted.
 
     A path that is named outright is taken whatever its ending; folders give the files that are named like images.
 
@@ -20,7 +21,9 @@ def expand(sources: Iterable[str | Path]) -> list[str]:
     """
     found: dict[str, None] = {}
     for source in map(str, sources):
-        if Path(source).is_dir():
+        if is_address(source):
+            files = [source]
+        elif Path(source).is_dir():
             files = list_images(source)
             if not files:
                 raise UsageError(f"the folder {source} has no images in it")
@@ -32,6 +35,6 @@ def expand(sources: Iterable[str | Path]) -> list[str]:
             if not files:
                 raise UsageError(f"nothing matches {source}; quote patterns that the shell should leave alone")
         else:
-            raise UsageError(f"{source} does not exist; give image files, folders or patterns such as 'photos/*.jpg'")
+            raise UsageError(f"{source} does not exist; give image files, addresses, folders or patterns such as 'photos/*.jpg'")
         found.update(dict.fromkeys(files))
     return list(found)
