@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from vit_kernels import _cli
 from vit_kernels.errors import UsageError
@@ -86,20 +87,59 @@ def convert(source: str, output: str, vocabulary: str = "auto", target: str | No
         raise checkpoint.CheckpointError(
             f"{opened.path} has {len(opened.unexpected)} tensors that no table of names explains ({opened.unexpected[0]}, ...): "
             "it is another kind of model, and would give other results without them; --allow-unmapped leaves them out")
-    # Only these formats say more about the model than its tensors do.
-    config = opened.config if target in ("hf", "google") else None
     folder = os.path.dirname(output)
     if folder:
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
             raise checkpoint.CheckpointError(f"cannot make the folder {folder}: {error.strerror}") from error
-    written = checkpoint.save(output, opened.tensors, target, dtype, config)
+    written, kept, left = _write(opened, output, target, dtype)
     size = os.path.getsize(written)
     print(f"{written} ({target}, {dtype or opened.dtype}): {size / 1e6:,.1f} MB")
+    for what, where in kept.items():
+        print(f"  kept: {what}, in {where}")
+    for what, why in left.items():
+        print(f"  left behind: {what}: {why}")
     print("Weights conversion completes.", flush=True)
     return {"input": opened.path, "format": opened.format, "vocabulary": opened.vocabulary, "output": written, "target": target,
-            "mapped": len(opened.tensors), "unmapped": opened.unexpected, "ignored": len(opened.ignored), "bytes": size}
+            "mapped": len(opened.tensors), "unmapped": opened.unexpected, "ignored": len(opened.ignored), "bytes": size, "kept": kept,
+            "left_behind": left}
+
+
+def _write(opened, output: str, target: str, dtype: str | None) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Write the weights, and what belongs to them where the target has a place for it: (path, what is kept -> where, what is
+    not -> why)."""
+    from vit_kernels import checkpoint
+    from vit_kernels.manifest import manifest_of
+
+    try:
+        manifest = manifest_of(opened)
+    except checkpoint.CheckpointError:
+        if target in ("hf", "google") or checkpoint.OWN_HEADER in opened.metadata:
+            raise
+        manifest = None  # the number of heads cannot be told: then the weights alone
+    if manifest is None or not manifest.telling:
+        config = manifest.config if target in ("hf", "google") else None
+        return checkpoint.save(output, opened.tensors, target, dtype, config), {}, {}
+    facts = ["configuration", "preprocessing"] + ([f"{len(manifest.classes)} class names"] if manifest.named else [])
+    options, where = {}, "the file's header"
+    if target in ("safetensors", "timm"):
+        options["metadata"] = {checkpoint.OWN_HEADER: manifest.header()}
+    elif target == "hf":
+        where = "config.json and preprocessor_config.json"
+        options = {"classes": manifest.classes if manifest.named else None, "preprocessor": manifest.hugging_face()}
+    written = checkpoint.save(output, opened.tensors, target, dtype, manifest.config, **options)
+    kept, left = dict.fromkeys(facts, where), {}
+    if target == "hf" and os.path.splitext(output)[1]:
+        kept, left = {}, dict.fromkeys(facts, "a single file has no place for it; name a folder as --output")
+    elif target not in ("safetensors", "timm", "hf"):
+        beside = Path(output).with_suffix(".yaml")
+        kept = dict.fromkeys(facts, str(beside))
+        if not manifest.write_yaml(beside):
+            kept, left = {}, dict.fromkeys(facts, f"{beside} is another kind of file and stays as it is")
+    if manifest.training and target not in ("safetensors", "timm"):
+        left["record of the training"] = "only our own safetensors files have a place for it"
+    return written, kept, left
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Sequence
 
@@ -17,16 +16,13 @@ from vit_kernels import pretrained
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.download import is_address
+from vit_kernels.manifest import foreign_classes, foreign_preprocessing, mae_preprocessing
 from vit_kernels.models import ViTConfig, ViTForImageClassification, create_config
 from vit_kernels.processor import prepare
 from vit_kernels.training import checkpoint_io
 from vit_kernels.training.run_folder import find_checkpoint
 
 logger = logging.getLogger("vit_kernels")
-
-# What the published weights of these vocabularies were trained with: pixels scaled to -1..1.
-_HALF = (0.5, 0.5, 0.5)
-_PILLOW_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 @dataclasses.dataclass
@@ -117,7 +113,7 @@ def random_classifier(config: ViTConfig, what: str, backend: str | None = None, 
     logger.warning("%s are not on this machine, random ones take their place: what the model says means nothing", what)
     model = ViTForImageClassification(config, backend=backend, seed=seed)
     classes = imagenet_labels() if config.num_classes == 1000 else [str(i) for i in range(config.num_classes)]
-    return Classifier(model.set_train(False), mae_preprocessing(config), classes, "random weights")
+    return Classifier(model.set_train(False), mae_preprocessing(config.image_hw, config.in_chans), classes, "random weights")
 
 
 def locate(where: str | Path | None) -> Path:
@@ -136,56 +132,6 @@ def is_model_name(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def foreign_preprocessing(opened: checkpoints.Checkpoint, config: ViTConfig) -> Preprocessing:
-    """How another project feeds these weights: from its own file where there is one, else from where they come."""
-    height, width = config.image_hw
-    stated = opened.metadata.get("preprocessor")
-    if isinstance(stated, dict):
-        return _from_preprocessor_config(stated, (height, width))
-    if opened.vocabulary in ("google", "big-vision"):
-        return Preprocessing((height, width), _HALF, _HALF, crop_pct=0.9)
-    if opened.vocabulary == "hf-vit":
-        return Preprocessing((height, width), _HALF, _HALF, crop_mode="squash", interpolation="bilinear")
-    return mae_preprocessing(config)
-
-
-def mae_preprocessing(config: ViTConfig) -> Preprocessing:
-    """Of MAE, MindFormers and MindCV: the shorter side to 256 for 224 pixels; larger inputs are not cropped."""
-    return Preprocessing(config.image_hw, crop_pct=0.875 if max(config.image_hw) <= 224 else 1.0)
-
-
-def _from_preprocessor_config(stated: dict[str, Any], image_hw: tuple[int, int]) -> Preprocessing:
-    size, crop = stated.get("size"), stated.get("crop_size")
-    fields: dict[str, Any] = {"interpolation": _PILLOW_FILTERS.get(stated.get("resample"), "bilinear")}
-    if stated.get("do_normalize", True):
-        fields.update(mean=stated.get("image_mean", _HALF), std=stated.get("image_std", _HALF))
-    else:
-        fields.update(mean=(0.0,) * 3, std=(1.0,) * 3)
-    shortest = size.get("shortest_edge") if isinstance(size, dict) else None
-    if isinstance(shortest, int) and (crop is not None or stated.get("do_center_crop")):
-        # crop_pct such that floor(side / crop_pct) is the stated size.
-        fields["crop_pct"] = min(1.0, max(image_hw) / shortest)
-        if math.floor(max(image_hw) / fields["crop_pct"]) != shortest:
-            fields["crop_pct"] = max(image_hw) / (shortest + 0.5)
-    else:
-        fields["crop_mode"] = "squash"
-    try:
-        return Preprocessing(image_hw, **fields)
-    except (ValueError, TypeError) as error:
-        raise checkpoints.CheckpointError(f"preprocessor_config.json: {error}") from error
-
-
-def foreign_classes(opened: checkpoints.Checkpoint, config: ViTConfig) -> list[str]:
-    """Names of the outputs: the file's own, ImageNet's for a thousand of them, else numbers."""
-    stated = opened.metadata.get("config")
-    names = stated.get("id2label") if isinstance(stated, dict) else None
-    if isinstance(names, dict) and set(names) == {str(i) for i in range(config.num_classes)}:
-        return [str(names[str(i)]) for i in range(config.num_classes)]
-    if config.num_classes == 1000:
-        return imagenet_labels()
-    return [str(i) for i in range(config.num_classes)]
 
 
 def in_batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

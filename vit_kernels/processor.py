@@ -111,7 +111,10 @@ class ViTProcessor:
             ValueError: an unknown name, or not such a file.
         """
         if os.path.isfile(name_or_path):
-            section = read_yaml(name_or_path).get("processor") or {}
+            document = read_yaml(name_or_path)
+            if isinstance(document.get("preprocessing"), dict):  # what `convert` writes beside weights
+                return cls(ViTImageProcessor(preprocessing=Preprocessing.from_dict(document["preprocessing"])))
+            section = document.get("processor") or {}
             fields = dict(section.get("image_processor") or {}) if isinstance(section, dict) else {}
             fields.pop("type", None)
             return cls(ViTImageProcessor(**fields))

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import secrets
-from typing import Any, BinaryIO, Iterator, Mapping
+from typing import Any, BinaryIO, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -47,7 +47,8 @@ def target_for(path: str | os.PathLike) -> str:
 
 
 def save(path: str | os.PathLike, tensors: Mapping[str, Any], target: str | None = None, dtype: str | None = None,
-         config: Mapping[str, Any] | None = None) -> str:
+         config: Mapping[str, Any] | None = None, classes: Sequence[str] | None = None,
+         preprocessor: Mapping[str, Any] | None = None, metadata: Mapping[str, str] | None = None) -> str:
     """Write weights.
 
     Args:
@@ -57,6 +58,9 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Any], target: str | None
         target: a key of `TARGETS`; None goes by the extension.
         dtype: 'fp32', 'fp16' or 'bf16' for the floating-point tensors; None keeps each one's own.
         config: fields of `ViTConfig`; None infers them from the tensors.
+        classes: names for the config.json of a folder of target 'hf'; None for LABEL_0, ...
+        preprocessor: the preprocessor_config.json of such a folder; None for none.
+        metadata: text entries of a safetensors file.
 
     Returns:
         The file's path.
@@ -84,12 +88,15 @@ def save(path: str | os.PathLike, tensors: Mapping[str, Any], target: str | None
     named = untranslate(lazy, vocabulary, (config or {}).get("num_heads", 1))
     if target == "hf" and not os.path.splitext(path)[1]:
         os.makedirs(path, exist_ok=True)
-        text = json.dumps(hf_config(config, vocabulary), indent=2) + "\n"
-        with atomic_file(os.path.join(path, "config.json")) as handle:
-            handle.write(text.encode())
+        documents = {"config.json": hf_config(config, vocabulary, classes), "preprocessor_config.json": preprocessor}
+        for name, document in documents.items():
+            if document is not None:
+                with atomic_file(os.path.join(path, name)) as handle:
+                    handle.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
         path = os.path.join(path, "model.safetensors")
     with atomic_file(path) as handle:
-        _WRITERS[file_format](handle, named, DTYPES[dtype] if dtype else None)
+        extra = {"metadata": metadata} if file_format == "safetensors" else {}
+        _WRITERS[file_format](handle, named, DTYPES[dtype] if dtype else None, **extra)
     return path
 
 
@@ -128,8 +135,8 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.unlink(temporary)
 
 
-def hf_config(config: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
-    """The config.json with which `transformers` builds the same model."""
+def hf_config(config: Mapping[str, Any], vocabulary: str, classes: Sequence[str] | None = None) -> dict[str, Any]:
+    """The config.json with which `transformers` builds the same model; `classes` are the names of its outputs."""
     tanh = "tanh" in config.get("hidden_act", "gelu")
     result = {
         "hidden_size": config["embed_dim"], "num_hidden_layers": config["depth"], "num_attention_heads": config["num_heads"],
@@ -138,8 +145,9 @@ def hf_config(config: Mapping[str, Any], vocabulary: str) -> dict[str, Any]:
         "hidden_act": "gelu_pytorch_tanh" if tanh else "gelu", "attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0,
     }
     if config["num_classes"]:
-        result["id2label"] = {str(i): f"LABEL_{i}" for i in range(config["num_classes"])}
-        result["label2id"] = {f"LABEL_{i}": i for i in range(config["num_classes"])}
+        names = classes or [f"LABEL_{i}" for i in range(config["num_classes"])]
+        result["id2label"] = {str(i): name for i, name in enumerate(names)}
+        result["label2id"] = {name: i for i, name in enumerate(names)}
     if vocabulary == "hf-vit":
         name = "ViTForImageClassification" if config["num_classes"] else "ViTModel"
         hidden = round(config["embed_dim"] * config["mlp_ratio"])

@@ -17,10 +17,11 @@ import safetensors
 from mindspore import Tensor, nn
 from safetensors.numpy import save_file
 
-from vit_kernels._version import __version__
 from vit_kernels.checkpoint.errors import CheckpointError
+from vit_kernels.checkpoint.formats import read_file
 from vit_kernels.checkpoint.inference import OWN_HEADER as _KEY
 from vit_kernels.data.preprocessing import Preprocessing
+from vit_kernels.manifest import header_of
 from vit_kernels.models import ViTConfig, ViTForImageClassification
 from vit_kernels.training.files import replacing
 
@@ -93,14 +94,12 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     Raises:
         OutputError: the folder cannot be written or the disk is full; an older file of that name stays whole.
     """
-    header = {"version": __version__, "config": checkpoint.config.to_dict(),
-              "preprocessing": checkpoint.preprocessing.to_dict(), "classes": checkpoint.classes,
-              "training": checkpoint.training}
+    header = header_of(checkpoint.config.to_dict(), checkpoint.preprocessing, checkpoint.classes, checkpoint.training)
     tensors = {**checkpoint.weights, **{_OPTIMIZER + n: a for n, a in checkpoint.optimizer.items()}}
     with replacing(path) as temporary:
         try:
             save_file({n: np.ascontiguousarray(a) for n, a in tensors.items()}, temporary,
-                      metadata={_KEY: json.dumps(header)})
+                      metadata={_KEY: header})
         except safetensors.SafetensorError as error:  # how the library reports a full disk
             raise OSError(str(error)) from error
 
@@ -120,14 +119,13 @@ def load(path: str | Path, optimizer: bool = False) -> Checkpoint:
         raise CheckpointError(f"{path} {'is a folder, expected a file' if path.is_dir() else 'does not exist'}; "
                               "give a checkpoint written by vit_kernels.train with --checkpoint")
     try:
-        with safetensors.safe_open(str(path), framework="numpy") as file:
-            header = (file.metadata() or {}).get(_KEY)
-            if header is None:
-                raise CheckpointError(f"{path} has no vit_kernels header: it was not written by vit_kernels.train")
-            names = [n for n in file.keys() if optimizer or not n.startswith(_OPTIMIZER)]
-            tensors = {n: file.get_tensor(n) for n in names}
-    except (safetensors.SafetensorError, OSError) as error:
+        file = read_file(str(path))
+    except CheckpointError as error:
         raise CheckpointError(f"{path} is not a checkpoint, or damaged ({error}); train again or copy it again") from error
+    header = file.metadata.get(_KEY)
+    if header is None:
+        raise CheckpointError(f"{path} has no vit_kernels header: it was not written by vit_kernels.train")
+    tensors = {n: tensor.read() for n, tensor in file.tensors.items() if optimizer or not n.startswith(_OPTIMIZER)}
     try:
         header = json.loads(header)
         return Checkpoint(

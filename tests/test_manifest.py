@@ -1,0 +1,156 @@
+"""What belongs to weights besides the weights: it survives conversions, and fine-tuning starts from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from tests._commands import call, image_tree
+from tests.checkpoint._models import hf_vit, timm_weights
+from vit_kernels import ViTConfig, ViTForImageClassification, ViTProcessor, checkpoint, convert, eval, predict
+from vit_kernels.data.preprocessing import Preprocessing
+from vit_kernels.inference import load_classifier
+from vit_kernels.training import checkpoint_io
+
+ODD = Preprocessing((32, 32), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), crop_pct=0.8, interpolation="bilinear")
+NAMES = ["amanita", "Größe 中文", "crane", "crane", "tick \"x\""]
+
+
+@pytest.fixture
+def own():
+    """A checkpoint as training writes it, of a model that Hugging Face's classes can hold too."""
+    config = ViTConfig(embed_dim=48, depth=2, num_heads=3, image_size=32, patch_size=16, num_classes=5, global_pool="token",
+                       drop_path_rate=0.0, layer_norm_eps=1e-5)
+    model = ViTForImageClassification(config, backend="reference", seed=1)
+    rng = np.random.default_rng(0)
+    weights = {name: (value + 0.1 * rng.standard_normal(value.shape)).astype(np.float32)
+               for name, value in checkpoint_io.weights_of(model).items()}
+    made = checkpoint_io.Checkpoint(config, ODD, NAMES, weights, {"m.head.bias": np.ones(5, np.float32)},
+                                    {"dataset": "/data/x", "epoch": 3})
+    checkpoint_io.save("run.safetensors", made)
+    return made
+
+
+def converted(source, output, *words) -> dict:
+    ran = call(convert.main, "--input", source, "--output", output, *words)
+    assert ran.code == 0, ran.err
+    for what, where in ran.result["kept"].items():
+        assert f"kept: {what}, in {where}" in ran.out
+    for what, why in ran.result["left_behind"].items():
+        assert f"left behind: {what}: {why}" in ran.out
+    return ran.result
+
+
+def same(own, where, config=True) -> None:
+    """The classifier in `where` is the one of the training's checkpoint."""
+    got = load_classifier(where, "reference")
+    assert got.preprocessing == own.preprocessing and got.classes == own.classes
+    assert not config or got.model.config == own.config
+    for name, parameter in got.model.parameters_and_names():
+        np.testing.assert_array_equal(parameter.asnumpy(), own.weights[name], err_msg=name)
+
+
+@pytest.mark.parametrize("name, to", [("a.safetensors", "safetensors"), ("a.safetensors", "timm"), ("a.ckpt", "ckpt"),
+                                      ("a.ckpt", "mindformers"), ("a.ckpt", "mindcv"), ("a.pth", "pth"), ("folder", "hf"),
+                                      ("a.npz", "google")])
+def test_there_and_back(own, name, to, pynative_mode):
+    there = converted("run.safetensors", name, "--to", to)
+    assert set(there["kept"]) == {"configuration", "preprocessing", "5 class names"}
+    same(own, name)
+    back = converted(name, "back.safetensors")
+    assert set(back["kept"]) == set(there["kept"]) and not back["left_behind"]
+    same(own, "back.safetensors")
+    again = checkpoint_io.load("back.safetensors")
+    in_file = to in ("safetensors", "timm")
+    assert again.training == (own.training if in_file else {}) and not again.optimizer
+    assert ("record of the training" in there["left_behind"]) != in_file
+
+
+def test_half_precision_keeps_it_too(own, pynative_mode):
+    converted("run.safetensors", "half.safetensors", "--dtype", "bf16")
+    got = load_classifier("half.safetensors", "reference")
+    assert got.preprocessing == ODD and got.classes == NAMES
+    want = torch.from_numpy(own.weights["head.weight"]).bfloat16().float().numpy()
+    np.testing.assert_array_equal(got.model.head.weight.asnumpy(), want)
+
+
+@pytest.mark.parametrize("mode", ["center", "squash"])
+def test_transformers_feeds_it_the_same_way(own, mode, pynative_mode):
+    from transformers import AutoConfig, AutoImageProcessor
+
+    own.preprocessing = dataclasses.replace(ODD, crop_mode=mode)
+    checkpoint_io.save("run.safetensors", own)
+    converted("run.safetensors", "folder", "--to", "hf")
+    config = AutoConfig.from_pretrained("folder")
+    assert config.id2label == dict(enumerate(NAMES)) and config.layer_norm_eps == 1e-5
+    processor = AutoImageProcessor.from_pretrained("folder")
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 64, 3), dtype=np.uint8))
+    theirs = np.asarray(processor(image, return_tensors="np")["pixel_values"])
+    ours = load_classifier("folder", "reference").prepare([image])
+    difference = np.abs(theirs - ours) * np.array(ODD.std)[:, None, None]
+    assert ours.shape == theirs.shape and difference.max() <= 1.01 / 255
+
+
+def test_what_has_no_place_is_said(own):
+    single = converted("run.safetensors", "one.safetensors", "--to", "hf")
+    assert not single["kept"] and set(single["left_behind"]) == {"configuration", "preprocessing", "5 class names",
+                                                                 "record of the training"}
+    Path("b.yaml").write_text("lr: 3\n")
+    taken = converted("run.safetensors", "b.ckpt")
+    assert not taken["kept"] and "b.yaml" in taken["left_behind"]["preprocessing"] and Path("b.yaml").read_text() == "lr: 3\n"
+
+
+def test_hugging_faces_own_folder(pynative_mode):
+    """eps, preprocessing and names of a folder of theirs are not in its tensors; they stay with the weights."""
+    model = hf_vit(layer_norm_eps=1e-12, id2label={i: f"name {i}" for i in range(7)}, label2id={f"name {i}": i for i in range(7)})
+    model.save_pretrained("hf")
+    Path("hf/preprocessor_config.json").write_text(json.dumps({"size": {"height": 32, "width": 32}, "resample": 3,
+                                                               "image_mean": [0.4] * 3, "image_std": [0.2] * 3}))
+    for name in ("a.safetensors", "a.ckpt"):
+        converted("hf", name)
+        got = load_classifier(name, "reference")
+        assert got.model.config.layer_norm_eps == 1e-12 and got.classes == [f"name {i}" for i in range(7)]
+        assert got.preprocessing == Preprocessing((32, 32), (0.4,) * 3, (0.2,) * 3, crop_mode="squash")
+    assert ViTProcessor.from_pretrained("a.yaml").image_processor.preprocessing == got.preprocessing
+
+
+def test_weights_that_say_nothing_get_no_companions():
+    torch.save(timm_weights(), "timm.pth")
+    assert converted("timm.pth", "a.ckpt")["kept"] == {} and not Path("a.yaml").exists()
+
+
+def test_timms_folder(pynative_mode):
+    """Their hub puts the preprocessing into config.json."""
+    Path("hub").mkdir()
+    checkpoint.save("hub/model.safetensors", {name: value.numpy() for name, value in timm_weights().items()}, "timm")
+    Path("hub/config.json").write_text(json.dumps({"architecture": "vit_x", "num_classes": 7, "pretrained_cfg": {
+        "input_size": [3, 32, 32], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "crop_pct": 0.9, "crop_mode": "center",
+        "interpolation": "bicubic"}}))
+    assert load_classifier("hub", "reference").preprocessing == Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3, crop_pct=0.9)
+
+
+def test_damaged_companions(own, pynative_mode):
+    converted("run.safetensors", "a.ckpt")
+    document = yaml.safe_load(Path("a.yaml").read_text())
+    for damage, word in (({"preprocessing": {"mean": "x"}}, "preprocessing"), ({"preprocessing": {"sharpen": 1}}, "sharpen")):
+        Path("a.yaml").write_text(yaml.safe_dump({**document, **damage}))
+        with pytest.raises(checkpoint.CheckpointError, match=word):
+            load_classifier("a.ckpt")
+
+
+def test_predict_and_eval_of_a_converted_checkpoint(digits_run, tmp_path):
+    """The digits' own checkpoint through ckpt: the same rows, the same score."""
+    best = digits_run / "checkpoints/best.safetensors"
+    converted(best, "d.ckpt")
+    folder = image_tree(tmp_path / "tree") / "class0"
+    rows = [call(predict.main, "--checkpoint", path, "--topk", 2, folder).result for path in (best, "d.ckpt")]
+    assert rows[0] == rows[1]
+    scores = [call(eval.main, "--checkpoint", path, "--dataset", "digits").result for path in (best, "d.ckpt")]
+    assert scores[0]["top1"] == scores[1]["top1"] and scores[0]["count"] == scores[1]["count"]
