@@ -6,15 +6,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
 
-from tests._commands import call, image_tree
+from tests._commands import call, image_tree, refused, tiny_recipes
 from tests.checkpoint._models import hf_vit, timm_weights
-from vit_kernels import ViTConfig, ViTForImageClassification, ViTProcessor, checkpoint, convert, eval, predict
+from vit_kernels import ViTConfig, ViTForImageClassification, ViTProcessor, checkpoint, convert, eval, predict, train
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.inference import load_classifier
 from vit_kernels.training import checkpoint_io
@@ -154,3 +155,99 @@ def test_predict_and_eval_of_a_converted_checkpoint(digits_run, tmp_path):
     assert rows[0] == rows[1]
     scores = [call(eval.main, "--checkpoint", path, "--dataset", "digits").result for path in (best, "d.ckpt")]
     assert scores[0]["top1"] == scores[1]["top1"] and scores[0]["count"] == scores[1]["count"]
+
+
+# -- fine-tuning ---------------------------------------------------------------------------------------------------------
+
+CLI = ["--epochs", 1, "--lr", 1e-9, "--batch-size", 4, "--workers", 0, "--backend", "reference"]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return image_tree(tmp_path / "tree", each=8)
+
+
+def fine_tuned(*words) -> tuple[dict, str]:
+    """config.yaml of a run of `train`, and the folder."""
+    with tiny_recipes():
+        ran = call(train.main, *CLI, *words)
+    assert ran.code == 0, ran.err
+    return yaml.safe_load(Path(ran.result["output"], "config.yaml").read_text()), ran.result["output"]
+
+
+def test_train_takes_the_checkpoints_preprocessing(own, tree, monkeypatch):
+    """The loader is given it, the run's configuration and checkpoint say it, and predict uses it afterwards."""
+    seen = []
+    original = Preprocessing.normalize
+    monkeypatch.setattr(Preprocessing, "normalize", lambda self, pixels: seen.append(self) or original(self, pixels))
+    document, output = fine_tuned("--dataset", tree, "--checkpoint", "run.safetensors")
+    assert set(seen) == {ODD}
+    assert document["preprocessing"] == ODD.to_dict() and document["preprocessing_from"] == "run.safetensors (its header)"
+    assert document["checkpoint"] == "run.safetensors"
+    got = load_classifier(output, "reference")
+    assert got.preprocessing == ODD and got.classes == ["class0", "class1"]
+    kept = got.model.blocks[1].mlp.fc1.weight.asnumpy()
+    np.testing.assert_allclose(kept, own.weights["blocks.1.mlp.fc1.weight"], atol=1e-6)  # the rate is nearly zero
+    assert got.model.config.global_pool == "token" and got.model.config.layer_norm_eps == 1e-5
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8))
+    resized = image.resize((40, 50), Image.Resampling.BILINEAR).crop((4, 9, 36, 41))  # floor(32 / 0.8) = 40 pixels, centre
+    want = (np.asarray(resized) / 255 - np.array(ODD.mean)) / np.array(ODD.std)
+    np.testing.assert_allclose(got.prepare([image])[0], want.transpose(2, 0, 1), atol=1e-5)
+
+
+def test_the_users_flags_come_first(own, tree):
+    document, output = fine_tuned("--dataset", tree, "--checkpoint", "run.safetensors", "--mean", .5, .5, .5, "--crop-pct", 1)
+    want = dataclasses.replace(ODD, mean=(.5,) * 3, crop_pct=1.0)
+    assert document["preprocessing"] == want.to_dict()
+    assert document["preprocessing_from"] == "run.safetensors (its header), but --mean, --crop-pct"
+    assert load_classifier(output, "reference").preprocessing == want
+    with tiny_recipes():
+        for words, says in ((("--mean", .5), "--mean"), (("--interpolation", "magic"), "interpolation"),
+                            (("--std", 0, 1, 1), "std")):
+            refused(call(train.main, *CLI, "--dataset", tree, "--checkpoint", "run.safetensors", *words), 2, says)
+        refused(call(train.main, *CLI, "--dataset", tree, "--checkpoint", "none.pth"), 2, "none.pth does not exist")
+
+
+def test_train_from_folders_and_from_files_that_say_nothing(tree):
+    hf_vit().save_pretrained("hf")
+    document, _ = fine_tuned("--dataset", tree, "--checkpoint", "hf")
+    assert document["preprocessing"]["mean"] == [0.5] * 3 and document["preprocessing"]["crop_mode"] == "squash"
+    Path("hf/preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 40}, "do_center_crop": True, "resample": 3,
+                                                               "image_mean": [0.4] * 3, "image_std": [0.2] * 3}))
+    document, _ = fine_tuned("--dataset", tree, "--checkpoint", "hf")
+    assert document["preprocessing"] == Preprocessing((32, 32), (0.4,) * 3, (0.2,) * 3, crop_pct=0.8).to_dict()
+    assert document["preprocessing_from"].endswith("(preprocessor_config.json)")
+    torch.save({"model": timm_weights(classes=0)}, "mae.pth")
+    document, _ = fine_tuned("--dataset", tree, "--checkpoint", "mae.pth")
+    assert document["preprocessing_from"] == "the recipe" and document["preprocessing"]["image_size"] == [32, 32]
+
+
+def test_trainer_takes_it_too(own, tree, caplog):
+    from vit_kernels import ViTImageProcessor
+    from vit_kernels.trainer import Trainer
+
+    fields = {"embed_dim": 48, "depth": 2, "num_heads": 3, "image_size": 32, "layer_norm_eps": 1e-5}
+    recipe = {"model": {"model_config": {**fields, "use_mean_pooling": False}}, "runner_config": {"epochs": 1, "batch_size": 4},
+              "train_dataset": {"num_parallel_workers": 0}}
+
+    def run(document, **options) -> tuple[dict, Preprocessing]:
+        trainer = Trainer({**document, "output_dir": str(len(caplog.records)) + "out"}, train_dataset=str(tree), eval_dataset=str(tree),
+                          backend="reference", **options)
+        trainer.finetune("run.safetensors")
+        folder, = Path(trainer.settings.output_dir).iterdir()
+        return yaml.safe_load((folder / "config.yaml").read_text()), trainer.classifier(True).preprocessing
+
+    before = ms.get_context("mode")
+    try:
+        said, used = run(recipe)
+        assert said["preprocessing"] == ODD.to_dict() and used == ODD and said["preprocessing_from"] == "run.safetensors (its header)"
+        assert not any("was trained with" in r.getMessage() for r in caplog.records)
+        said, used = run({**recipe, "eval_dataset": {"transforms": [{"type": "Resize", "size": 36}]}})
+        assert used == Preprocessing((32, 32), crop_pct=32 / 36.5) or used.crop_pct == 32 / 36
+        assert said["preprocessing_from"] == "the configuration's transforms"
+        assert any("was trained with" in r.getMessage() for r in caplog.records)
+        own_way = ViTImageProcessor(32, mean=(0.5,) * 3, std=(0.5,) * 3)
+        said, used = run(recipe, image_processor=own_way)
+        assert used == own_way.preprocessing and said["preprocessing_from"] == "the given image_processor"
+    finally:
+        ms.set_context(mode=before)

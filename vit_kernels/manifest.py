@@ -146,10 +146,11 @@ def _preprocessing(opened: Checkpoint, image_hw: tuple[int, int], channels: int)
             return _of_timm(hub["pretrained_cfg"], image_hw), "config.json"
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{opened.path}: the preprocessing stated beside it cannot be used ({error})") from error
+    half = (0.5,) * channels
     if opened.vocabulary in ("google", "big-vision"):
-        return Preprocessing(image_hw, _HALF, _HALF, crop_pct=0.9), f"its origin ({opened.vocabulary})"
+        return Preprocessing(image_hw, half, half, crop_pct=0.9), f"its origin ({opened.vocabulary})"
     if opened.vocabulary == "hf-vit":
-        return (Preprocessing(image_hw, _HALF, _HALF, crop_mode="squash", interpolation="bilinear"),
+        return (Preprocessing(image_hw, half, half, crop_mode="squash", interpolation="bilinear"),
                 f"its origin ({opened.vocabulary})")
     return mae_preprocessing(image_hw, channels), ""
 

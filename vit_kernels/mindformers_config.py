@@ -27,6 +27,7 @@ class Settings:
         lr: base learning rate; times batch size / lr_scale_factor where that is not 0.
         warmup_steps: instead of warmup_epochs where it is not None.
         resize: the shorter side before the evaluation's crop; None for MAE's rule.
+        own_preprocessing: the file's transforms say how images are prepared; then no checkpoint says otherwise.
         mode: 0 graph, 1 PyNative.
         without_effect: keys of the file that nothing here reads.
     The others are called as in `Recipe`.
@@ -65,6 +66,7 @@ class Settings:
     std: tuple[float, ...] = IMAGENET_STD
     resize: int | None = None
     interpolation: str = "bicubic"
+    own_preprocessing: bool = False
     without_effect: tuple[str, ...] = ()
 
     def config(self, **overrides: Any) -> ViTConfig:
@@ -249,7 +251,7 @@ def _transforms(read: _Reader, default: Settings) -> dict[str, Any]:
                        label_smoothing=float(mix.get("label_smoothing", 0.1)))
     elif listed is not None:
         changes.update(mixup=0.0, cutmix=0.0, label_smoothing=0.0)
-    return {**result, "augmentation": dataclasses.replace(default.augmentation, **changes)}
+    return {**result, "own_preprocessing": bool(result), "augmentation": dataclasses.replace(default.augmentation, **changes)}
 
 
 def _steps(read: _Reader, path: str) -> list[tuple[str, dict[str, Any]]] | None:

@@ -21,7 +21,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", default="digits",
                         help="digits (embedded), fashion-mnist, or a folder with one sub-folder of images per class")
     parser.add_argument("--data-dir", "--data_dir", help="where fashion-mnist's four idx files are")
-    parser.add_argument("--model", help="a named model such as vit_tiny_p16; default: the recipe's")
+    parser.add_argument("--model", help="a named model such as vit_tiny_p16; default: the checkpoint's, else the recipe's")
+    parser.add_argument("--checkpoint", "--load_checkpoint", "--initial-checkpoint", "--initial_checkpoint",
+                        help="weights to fine-tune: a file of any supported kind, a folder, a run's output folder, a name, an "
+                        "address. A classifier for other classes starts anew; images are prepared as the checkpoint says")
+    for name in ("--mean", "--std"):
+        parser.add_argument(name, type=float, nargs="+", help="of the images, per channel in 0..1; default: the checkpoint's, else "
+                            "the recipe's")
+    parser.add_argument("--crop-pct", "--crop_pct", type=_cli.positive_float, help="the crop's share of the resized image; same default")
+    parser.add_argument("--interpolation", help="bicubic, bilinear, nearest or lanczos; same default")
     parser.add_argument("--epochs", type=_cli.positive_int, help="passes over the training images; default: the recipe's")
     parser.add_argument("--batch-size", "--batch_size", type=_cli.positive_int, help="default: the recipe's")
     parser.add_argument("--lr", type=_cli.positive_float,
@@ -42,8 +50,9 @@ def main(argv: list[str]) -> int:
     # MindSpore takes seconds to import: not before the arguments are known to be right.
     import mindspore as ms
 
+    from vit_kernels.checkpoint import load_checkpoint_into
     from vit_kernels.data import Loader, load_dataset
-    from vit_kernels.models import ViTConfig, ViTForImageClassification, count_parameters, create_config
+    from vit_kernels.models import ViTForImageClassification, count_parameters
     from vit_kernels.training.fit import Trainer
     from vit_kernels.training.recipes import recipe_for
     from vit_kernels.training.run_folder import ROOT, RunFolder
@@ -51,30 +60,28 @@ def main(argv: list[str]) -> int:
     data = load_dataset(args.dataset, args.data_dir)
     recipe = recipe_for(data.name)
     classes = len(data.train.classes)
-    if args.model is None:
-        config = ViTConfig(**recipe.model, num_classes=classes)
-    else:
-        try:
-            config = create_config(args.model, num_classes=classes, in_chans=recipe.preprocessing.channels,
-                                   drop_path_rate=recipe.model["drop_path_rate"])
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"--model: {error}") from error
+    opened = _opened(args.checkpoint)
+    config = _config(args, recipe, opened, classes)
+    preprocessing, stated_in = _preprocessing(args, recipe, opened, config)
     batch_size = min(args.batch_size or recipe.batch_size, len(data.train))
     recipe = dataclasses.replace(
         recipe, model=config.to_dict(), batch_size=batch_size, epochs=args.epochs or recipe.epochs,
         lr=args.lr or recipe.lr * batch_size / recipe.batch_size,
-        preprocessing=dataclasses.replace(recipe.preprocessing, image_size=config.image_hw))
+        preprocessing=preprocessing)
 
     _cli.graph_mode()
     ms.set_seed(args.seed)
     model = ViTForImageClassification(config, backend=args.backend, seed=args.seed)
+    if opened is not None:
+        load_checkpoint_into(model, opened, new_head=True)
     name = args.model or "vit"
     dataset_name = Path(data.name).name
     record = {"dataset": data.name, "data_dir": os.path.abspath(args.data_dir) if args.data_dir else None}
     folder = RunFolder.create(
         args.output or Path(ROOT) / f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset_name}-{name}",
         {"command": "train", **record, "model_name": name, "seed": args.seed, "backend": model.backend,
-         "workers": args.workers, "classes": data.train.classes, **_plain(recipe)})
+         "workers": args.workers, "classes": data.train.classes,
+         "checkpoint": opened.path if opened is not None else None, **_plain(recipe), "preprocessing_from": stated_in})
 
     augmentation = recipe.augmentation
     train_loader = Loader(data.train, recipe.preprocessing, batch_size, augmentation.transform(recipe.preprocessing),
@@ -83,6 +90,8 @@ def main(argv: list[str]) -> int:
     eval_loader = Loader(data.test, recipe.preprocessing, batch_size, workers=args.workers)
     print(f"{name}: {count_parameters(config):,} parameters, {config.num_tokens} tokens; {data.name}: {len(data.train):,} "
           f"training and {len(data.test):,} test images, {classes} classes")
+    if opened is not None:
+        print(f"weights of {opened.path}; images are prepared as in {stated_in}")
     print(f"backend {model.backend}; {recipe.epochs} epochs of {len(train_loader)} steps of {batch_size} images; "
           f"results in {folder.path}", flush=True)
     trainer = Trainer(model, recipe, train_loader, eval_loader, folder, record, f"{name} on {dataset_name}")
@@ -92,6 +101,52 @@ def main(argv: list[str]) -> int:
         raise KeyboardInterrupt(f"the training so far is in {folder.last}" if folder.last.exists() else "") from None
     _cli.print_result({**dataclasses.asdict(result), "backend": model.backend, "output": str(folder.path)})
     return 0
+
+
+def _opened(where: str | None):
+    """The checkpoint to start from."""
+    from vit_kernels import checkpoint
+    from vit_kernels.inference import locate
+
+    return checkpoint.load(locate(where)) if where is not None else None
+
+
+def _config(args: argparse.Namespace, recipe, opened, classes: int):
+    """The architecture: that of --model, else of the checkpoint, else of the recipe."""
+    from vit_kernels.models import ViTConfig, create_config
+    from vit_kernels.pretrained import config_fields
+
+    there = ViTConfig(**{**config_fields(opened), "checkpoint_name_or_path": None}) if opened is not None else None
+    rate = recipe.model["drop_path_rate"]
+    if args.model is None:
+        return there.replace(num_classes=classes, drop_path_rate=rate) if there else ViTConfig(**recipe.model, num_classes=classes)
+    try:
+        return create_config(args.model, num_classes=classes, drop_path_rate=rate,
+                             in_chans=there.in_chans if there else recipe.preprocessing.channels)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"--model: {error}") from error
+
+
+def _preprocessing(args: argparse.Namespace, recipe, opened, config):
+    """(how images are prepared, where that is from): the flags before the checkpoint before the recipe."""
+    from vit_kernels.manifest import mae_preprocessing, manifest_of
+
+    manifest = manifest_of(opened, config.image_hw) if opened is not None else None
+    if manifest is not None and manifest.preprocessing_from:
+        base, source = manifest.preprocessing, f"{opened.path} ({manifest.preprocessing_from})"
+    elif recipe.preprocessing.channels == config.in_chans:
+        base, source = dataclasses.replace(recipe.preprocessing, image_size=config.image_hw), "the recipe"
+    else:
+        base, source = mae_preprocessing(config.image_hw, config.in_chans), "MAE's rule"
+    given = {name: getattr(args, name) for name in ("mean", "std", "crop_pct", "interpolation") if getattr(args, name) is not None}
+    try:
+        made = dataclasses.replace(base, **given)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{', '.join('--' + name.replace('_', '-') for name in given)}: {error}") from None
+    if made.channels != config.in_chans:
+        raise UsageError(f"--mean has {made.channels} values, the model has {config.in_chans} channels; give one for each")
+    changed = ", ".join("--" + name.replace("_", "-") for name in given)
+    return made, f"{source}{', but ' + changed if changed else ''}"
 
 
 def _plain(recipe) -> dict:

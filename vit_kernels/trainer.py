@@ -19,8 +19,10 @@ from vit_kernels.data.folder import scan_folder
 from vit_kernels.data.images import ImageDataset
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.mindspore_dataset import DatasetLoader
+from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
 from vit_kernels.inference import Classifier, random_classifier
+from vit_kernels.manifest import manifest_of
 from vit_kernels.mindformers_config import Settings, settings_of
 from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
@@ -149,11 +151,11 @@ class Trainer:
                 raise UsageError(f"Trainer: {name} has the classes {', '.join(images.classes[:5])}, ..., the other data set has "
                                  f"{', '.join(classes[:5])}, ...; expected the same")
         ms.set_seed(settings.seed)
-        model = self._model(len(classes), weights)
+        model, opened = self._model(len(classes), weights)
         config = model.config
         batch = min(settings.batch_size, len(train)) if train is not None else self.train_dataset.get_batch_size()
         recipe = settings.recipe(config, batch, 1)
-        preprocessing = self.image_processor or recipe.preprocessing
+        preprocessing, stated_in = self._preprocessing(opened, recipe.preprocessing)
         mixer, workers = recipe.augmentation.mixer(len(classes)), settings.workers
         if train is not None:
             loader = Loader(train, preprocessing, batch, recipe.augmentation.transform(preprocessing), shuffle=True,
@@ -165,7 +167,8 @@ class Trainer:
         folder = RunFolder.create(Path(settings.output_dir) / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.model_name}", {
             "command": "trainer", **record, "eval_dataset": _described(self.eval_dataset), "model_name": settings.model_name,
             "weights": weights, "seed": settings.seed, "classes": classes, "model": config.to_dict(), "epochs": recipe.epochs,
-            "batch_size": batch, "lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay})
+            "batch_size": batch, "lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay,
+            "preprocessing": preprocessing.to_dict(), "preprocessing_from": stated_in})
         print(f"{settings.model_name}: {count_parameters(config):,} parameters, {len(classes)} classes; {recipe.epochs} epochs of "
               f"{len(loader)} steps of {batch} images, learning rate {recipe.lr:.3g}; results in {folder.path}", flush=True)
         scorer = self._eval_loader(test, preprocessing, classes)
@@ -173,8 +176,8 @@ class Trainer:
         model.set_train(False)
         return result
 
-    def _model(self, classes: int, weights: str | bool) -> nn.Cell:
-        """The model to train: the given instance, or a new one, with `weights` if there are any."""
+    def _model(self, classes: int, weights: str | bool) -> tuple[nn.Cell, checkpoints.Checkpoint | None]:
+        """The model to train: the given instance, or a new one, with `weights` if there are any, and their checkpoint."""
         if self.model is not None:
             if self.model.config.num_classes != classes:
                 raise UsageError(f"Trainer: the model has {self.model.config.num_classes} classes, the data {classes}")
@@ -184,9 +187,27 @@ class Trainer:
             if wanted != classes:
                 logger.warning("num_classes %d becomes %d, the number of classes of the data", wanted, classes)
             model = ViTForImageClassification(self.settings.config(num_classes=classes), self.backend, self.settings.seed)
-        if weights:
-            checkpoints.load_checkpoint_into(model, checkpoints.load(self._located(weights)), new_head=True)
-        return model
+        if not weights:
+            return model, None
+        opened = checkpoints.load(self._located(weights))
+        checkpoints.load_checkpoint_into(model, opened, new_head=True)
+        return model, opened
+
+    def _preprocessing(self, opened: checkpoints.Checkpoint | None, configured: Preprocessing) -> tuple[Preprocessing, str]:
+        """(what training prepares images with, where it is from): the user's own before the start checkpoint's before the
+        recipe's."""
+        manifest = manifest_of(opened, configured.image_size) if opened is not None else None
+        stated = manifest.preprocessing if manifest is not None and manifest.preprocessing_from else None
+        if self.image_processor is not None or self.settings.own_preprocessing:
+            chosen, source = (self.image_processor, "the given image_processor") if self.image_processor is not None \
+                else (configured, "the configuration's transforms")
+            if stated is not None and stated != chosen:
+                logger.warning("%s was trained with %s, the images are prepared with %s: %s", opened.path, stated, chosen, source)
+            return chosen, source
+        if stated is not None:
+            print(f"images are prepared as {opened.path} says ({manifest.preprocessing_from})", flush=True)
+            return stated, f"{opened.path} ({manifest.preprocessing_from})"
+        return configured, "the recipe"
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
