@@ -17,8 +17,9 @@ from tests.test_download import at, server  # noqa: F401
 from tests.test_eval import damaged
 from vit_kernels import ViTConfig, ViTForImageClassification, predict
 from vit_kernels.data import load_dataset
-from vit_kernels.inference import load_classifier
-from vit_kernels.overlay import class_token_heat
+from vit_kernels.data.preprocessing import Preprocessing
+from vit_kernels.inference import Classifier, load_classifier
+from vit_kernels.overlay import attention_heat, write_overlay
 from vit_kernels.training import checkpoint_io
 
 
@@ -120,18 +121,63 @@ def test_attention_pictures(digits_run, digits, tmp_path):
     assert ran.code == 1 and str(blocked) in ran.err
 
 
-def test_the_class_token_looks_where_the_maps_say(digits_run, digits):
+def test_the_heat_is_the_rollout_by_hand(digits_run, digits):
+    """The digits' model averages its patches, so the mean over their rows; its class token is never read."""
     classifier = load_classifier(digits_run)
     with Image.open(digits[0]) as image:
         image = image.convert("L")
         maps = classifier.model.attention_maps(Tensor(classifier.prepare([image])), range(classifier.model.config.depth))
-        heat = class_token_heat(classifier, image)
-    row = None  # from the last layer back to the patches, by hand
-    for layer in reversed(maps):
-        mixed = (layer.asnumpy()[0].mean(0) + np.eye(layer.shape[-1])) / 2
-        row = mixed[0] if row is None else row @ mixed
-    expected = row[-heat.size:].reshape(heat.shape)
-    np.testing.assert_allclose(heat, expected / expected.max(), rtol=1e-5)
+        heat = attention_heat(classifier, image)
+    row = np.r_[0, np.full(heat.size, 1 / heat.size)]
+    for layer in reversed(maps):  # from the last layer back to the patches
+        row = row @ (layer.asnumpy()[0].mean(0) + np.eye(layer.shape[-1])) / 2
+    expected = row[1:].reshape(heat.shape)
+    np.testing.assert_allclose(heat, expected / expected.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_the_heat_is_where_the_bright_patch_is(pool, pynative_mode):
+    """A model made to attend to brightness, an image of 2 x 3 patches with a bright one at the top right."""
+    model = ViTForImageClassification(ViTConfig(embed_dim=64, depth=1, num_heads=1, image_size=(16, 24), patch_size=8, num_classes=3,
+                                                global_pool=pool), backend="reference").set_train(False)
+    for parameter in model.get_parameters():
+        if "norm" not in parameter.name:
+            parameter.set_data(Tensor(np.zeros(parameter.shape, np.float32)))
+    brightness = np.zeros(model.patch_embed.proj.weight.shape, np.float32)
+    brightness[0] = 1
+    model.patch_embed.proj.weight.set_data(Tensor(brightness))
+    weight, bias = np.zeros((192, 64), np.float32), np.zeros(192, np.float32)
+    weight[64, 0], bias[0] = 5, 5  # the key is the brightness, every query asks for it
+    model.blocks[0].attn.qkv.weight.set_data(Tensor(weight))
+    model.blocks[0].attn.qkv.bias.set_data(Tensor(bias))
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:8, 16:] = 255
+    classifier = Classifier(model, Preprocessing((16, 24), crop_pct=1.0), list("abc"), "")
+    heat = attention_heat(classifier, Image.fromarray(pixels))
+    assert heat.shape == (2, 3) and np.unravel_index(heat.argmax(), heat.shape) == (0, 2) and heat[0, 2] > 2 * heat[1, 0]
+
+
+@pytest.mark.parametrize("size, hot", [((224, 224), (0, 3)), ((448, 112), (3, 0)), ((16, 64), (3, 3))])
+def test_the_picture_is_hot_in_the_right_place(tmp_path, size, hot):
+    """Seen on the pixels of the file: the middle panel is yellow where the heat is, upright and in the image's proportions."""
+    heat = np.full((4, 4), 0.1)
+    heat[hot] = 10
+    names = ["long " * 40, "中文 $x^2$ $", "crane"]
+    ranked = [{"rank": i + 1, "index": i, "label": name, "score": 0.3} for i, name in enumerate(names * 100)]
+    write_overlay(tmp_path / "o.png", Image.new("RGB", size, (128, 128, 128)), heat / heat.mean(), ranked, "photos/" * 99 + "$y.png")
+    with Image.open(tmp_path / "o.png") as picture:
+        assert picture.size == (1200, 420)
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    seen = pixels[74:, 402:776]  # below the titles, left of the scale
+    painted = (seen < 250).any(-1)
+    rows, columns = (np.flatnonzero(painted.sum(axis) > 0.7 * painted.sum(axis).max()) for axis in (1, 0))  # no text
+    low, high = np.array([rows[0], columns[0]]), np.array([rows[-1], columns[-1]])
+    assert (high - low)[1] / (high - low)[0] == pytest.approx(size[0] / size[1], rel=0.05)
+    yellow = np.argwhere(seen[..., 0] + seen[..., 1] - 2 * seen[..., 2] > 100)
+    place = (yellow.mean(0) - low) / (high - low)
+    np.testing.assert_allclose(place, [(at + 0.5) / 4 for at in hot], atol=0.07)
+    dark = (pixels[60:] < 128).all(-1)
+    assert not dark[:, 1196:].any() and not dark[:, :4].any()  # nothing sticks out
 
 
 def test_addresses_beside_files(digits_run, digits, server, tmp_path, monkeypatch):  # noqa: F811

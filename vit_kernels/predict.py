@@ -14,6 +14,8 @@ from vit_kernels import _cli
 from vit_kernels.errors import ImageError, UsageError
 from vit_kernels.run_mindformer import by_recipe
 
+# File names end at 255 bytes, which may be four to a character.
+_LONGEST_STEM = 50
 COLUMNS = ("file", "rank", "index", "label", "score")
 
 
@@ -35,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", help="text file with one class name a line; default: the checkpoint's")
     parser.add_argument("--results-file", "--results_file", help="also write the results to this .csv or .json file")
     parser.add_argument("--attention", metavar="FOLDER",
-                        help="also write a picture per image: where the class token looked, and the likeliest classes")
+                        help="also write a picture per image: where the model looked, and the likeliest classes")
     return parser
 
 
@@ -170,14 +172,15 @@ class Overlays:
 
     def __call__(self, file: str, image, ranked: list[dict[str, Any]]) -> None:
         from vit_kernels.download import file_name, is_address
-        from vit_kernels.overlay import class_token_heat, write_overlay
+        from vit_kernels.overlay import attention_heat, write_overlay
 
-        stem = Path(file_name(file) if is_address(file) else file).stem
+        stem = Path(file_name(file) if is_address(file) else file).stem[:_LONGEST_STEM]
         path, number = self.folder / f"{stem}-attention.png", 2
         while path in self.written:
             path, number = self.folder / f"{stem}-attention-{number}.png", number + 1
         seen = self.classifier.preprocessing.transform()(image, None)
-        write_overlay(path, seen, class_token_heat(self.classifier, image), ranked, file)
+        subject = f"attention of the {'patches' if self.classifier.model.averages else 'class token'}, all layers"
+        write_overlay(path, seen, attention_heat(self.classifier, image), ranked, file, subject)
         self.written.append(path)
 
 
