@@ -213,8 +213,8 @@ bool attention_backward(const AttentionBackward& a) {
     float* const own = scratch.data() + worker * plan.offset[kPieces];
     for (int64_t i = 0; i < plan.offset[kScale + 1] - plan.offset[kScale]; ++i)
       own[plan.offset[kScale] + i] = a.scale;
-    const Range mine = share(heads, omp_get_num_threads(), worker);
-    for (int64_t index = mine.begin; index < mine.end; ++index) {
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t index = 0; index < heads; ++index) {
       const Head head = head_of(a.qkv, index, a.tokens, a.heads, a.head_dim);
       const int64_t out = out_offset(index, a.tokens, a.heads, a.head_dim);
       float* const dq = a.dqkv + (head.q - a.qkv);

@@ -104,11 +104,14 @@ void query_block(const AttentionForward& a, const Buffers& b, const Head& head, 
   for (int64_t i = 0; i < queries; ++i) lse[i] = top[i] * kLn2 + logf(total[i]);
 }
 
-// A thread's share of all blocks of queries, heads in order; K and V of a head are packed when it gets there.
-void run(const AttentionForward& a, Range mine, const Buffers& b) {
+// A thread's part of all blocks of queries: head by head, or parts of one when there are few. K and V of a
+// head are packed when it gets there.
+void run(const AttentionForward& a, int64_t units, const Buffers& b) {
   const int64_t blocks = ceil_div(a.tokens, kTileCols);
+  const int64_t piece = imax(1, imin(blocks, units / (kShares * omp_get_num_threads())));
   int64_t packed = -1;
-  for (int64_t unit = mine.begin; unit < mine.end; ++unit) {
+#pragma omp for schedule(dynamic, piece) nowait
+  for (int64_t unit = 0; unit < units; ++unit) {
     const int64_t index = unit / blocks, query = unit % blocks * kTileCols;
     const Head head = head_of(a.qkv, index, a.tokens, a.heads, a.head_dim);
     if (index != packed) {
@@ -140,7 +143,7 @@ bool attention_forward(const AttentionForward& a) {
 #pragma omp parallel num_threads(team)
   {
     const int worker = omp_get_thread_num();
-    run(a, share(units, omp_get_num_threads(), worker), cut(a, scratch.data() + worker * own));
+    run(a, units, cut(a, scratch.data() + worker * own));
   }
   return true;
 }

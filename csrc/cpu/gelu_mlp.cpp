@@ -45,13 +45,12 @@ void pack_left_whole(const Operand& operand, float* packed, int64_t row, int64_t
   }
 }
 template <class Operand>
-void pack_right_share(const Operand& operand, float* packed, int64_t column, int64_t columns, int64_t k0,
+void pack_right_whole(const Operand& operand, float* packed, int64_t column, int64_t columns, int64_t k0,
                       int64_t k) {
-  const Range mine = share(ceil_div(columns, kTileCols), omp_get_num_threads(), omp_get_thread_num());
   const int64_t step = block_depth(k);
   for (int64_t kk = 0; kk < k; kk += step) {
-    pack_right(operand, packed + right_floats(columns, kk), mine, column, columns, k0 + kk,
-               imin(step, k - kk));
+    pack_right_team(operand, packed + right_floats(columns, kk), column, columns, k0 + kk,
+                    imin(step, k - kk));
   }
 }
 
@@ -64,17 +63,21 @@ struct InferenceBuffers {
 template <class Gelu>
 void inference_team(const MlpForward& a, int64_t slice, const InferenceBuffers& buffers) {
   const DepthInner<Same> x{a.x, a.in, {}}, w1{a.w1, a.in, {}}, w2{a.w2, a.hidden, {}};
-  const Range mine = share(a.rows, omp_get_num_threads(), omp_get_thread_num());
+  // Pieces of at most kInferenceRows rows, as many for each thread as for any other.
+  const int64_t tiles = ceil_div(a.rows, kTileRows);
+  const int64_t count = imin(tiles, round_up(ceil_div(a.rows, kInferenceRows), omp_get_num_threads()));
   float* const x_packed = buffers.own + omp_get_thread_num() * buffers.own_floats;
   float* const hidden = x_packed + round_up(left_floats(kInferenceRows, a.in), 16);
   float* const hidden_packed = hidden + round_up(kInferenceRows * slice, 16);
   for (int64_t f = 0; f < a.hidden; f += slice) {
     const int64_t columns = imin(slice, a.hidden - f);
-    pack_right_share(w1, buffers.w1, f, columns, 0, a.in);
-    pack_right_share(w2, buffers.w2, 0, a.out, f, columns);
+    pack_right_whole(w1, buffers.w1, f, columns, 0, a.in);
+    pack_right_whole(w2, buffers.w2, 0, a.out, f, columns);
 #pragma omp barrier
-    for (int64_t row = mine.begin; row < mine.end; row += kInferenceRows) {
-      const int64_t rows = imin(kInferenceRows, mine.end - row);
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < count; ++i) {
+      const Range piece = share(tiles, count, i);
+      const int64_t row = piece.begin * kTileRows, rows = imin(a.rows, piece.end * kTileRows) - row;
       pack_left_whole(x, x_packed, row, rows, a.in);
       const GeluEpilogue<Gelu> activate{hidden, columns, a.b1 + f};
       multiply_packed(activate, x_packed, buffers.w1, rows, columns, a.in, {false, true});
@@ -83,7 +86,6 @@ void inference_team(const MlpForward& a, int64_t slice, const InferenceBuffers& 
       multiply_packed(output, hidden_packed, buffers.w2, rows, a.out, columns,
                       {f > 0, f + columns == a.hidden});
     }
-#pragma omp barrier
   }
 }
 

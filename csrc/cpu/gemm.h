@@ -16,8 +16,8 @@
 // Then each thread packs one panel at a time, uses it while it is in the second-level cache, and prefetches
 // the source of the next one meanwhile.
 //
-// Threads divide C, never the summation, and the blocks depend on the shape alone: results are the same bits
-// for every number of threads.
+// Threads divide C, never the summation, and the blocks of the summation depend on its length alone: results
+// are the same bits for every number of threads, and whichever thread takes which piece.
 #pragma once
 
 #include <omp.h>
@@ -187,41 +187,81 @@ void multiply_block(const Epilogue& epilogue, const float* left, const float* ri
   }
 }
 
-// The same with the right operand packed here, panel by panel into `panel`, and its next panel prefetched.
+// How work is dealt out: in more pieces than threads, each taken by whichever thread is free. A core that
+// something else also wants (a loader of images, another program) then takes fewer pieces, where an equal
+// share would make all wait for it.
+constexpr int64_t kShares = 4;       // pieces per thread, at least
+constexpr int64_t kPiecePanels = 8;  // of B in a piece of a product, at most
+
+VIT_INLINE int64_t pieces(int64_t count) { return imin(count, kShares * omp_get_num_threads()); }
+
+// Packs a whole block, dealt out. No barrier at the end.
+template <class Operand>
+void pack_left_team(const Operand& operand, float* packed, int64_t row, int64_t rows, int64_t k,
+                    int64_t depth) {
+  const int64_t tiles = ceil_div(rows, kTileRows), count = pieces(tiles);
+#pragma omp for schedule(dynamic) nowait
+  for (int64_t i = 0; i < count; ++i) pack_left(operand, packed, share(tiles, count, i), row, rows, k, depth);
+}
+template <class Operand>
+void pack_right_team(const Operand& operand, float* packed, int64_t column, int64_t columns, int64_t k,
+                     int64_t depth) {
+  const int64_t panels = ceil_div(columns, kTileCols), count = pieces(panels);
+#pragma omp for schedule(dynamic) nowait
+  for (int64_t i = 0; i < count; ++i)
+    pack_right(operand, packed, share(panels, count, i), column, columns, k, depth);
+}
+
+// A block of C cut into a grid of rectangles, rows of them by columns of them.
+struct Grid {
+  int64_t down, across;
+};
+// The rows of a rectangle fit the second-level cache, and there are enough of them for every thread.
+VIT_INLINE Grid cut(const Block& b, int64_t depth) {
+  const int64_t tiles = b.tiles.end - b.tiles.begin, panels = b.panels.end - b.panels.begin;
+  Grid grid{ceil_div(tiles, imax(1, kResidentFloats / (depth * kTileRows))), ceil_div(panels, kPiecePanels)};
+  while (grid.down * grid.across < imin(tiles * panels, kShares * omp_get_num_threads())) {
+    int64_t& more = tiles * grid.across > panels * grid.down ? grid.down : grid.across;
+    more = imin(2 * more, &more == &grid.down ? tiles : panels);
+  }
+  return grid;
+}
+
+// The product of packed operands, dealt out. All threads have finished with C when it returns.
+template <class Epilogue>
+void multiply_team(const Epilogue& epilogue, const float* left, const float* right, int64_t depth,
+                   const Block& block, Sums sums) {
+  const Grid grid = cut(block, depth);
+#pragma omp for schedule(dynamic)
+  for (int64_t i = 0; i < grid.down * grid.across; ++i) {
+    Block piece = block;
+    piece.tiles = share(block.tiles.end, grid.down, i / grid.across);
+    piece.panels = share(block.panels.end, grid.across, i % grid.across);
+    multiply_block(epilogue, left, right, depth, piece, sums);
+  }
+}
+
+// The same with the right operand packed on the way: a thread packs one panel into its own part of `right`,
+// uses it, and asks for the source of the next one meanwhile. Panels are dealt out several at a time, for
+// neighbours share pages of the source and of C.
 template <class Right, class Epilogue>
-void multiply_streamed(const Epilogue& epilogue, const float* left, const Right& operand, float* panel,
-                       int64_t k, int64_t depth, const Block& b, Sums sums) {
-  const int64_t tiles = b.tiles.end - b.tiles.begin;
-  for (int64_t p = b.panels.begin; p < b.panels.end; ++p) {
+void multiply_streamed_team(const Epilogue& epilogue, const float* left, const Right& operand, float* right,
+                            int64_t k, int64_t depth, const Block& b, Sums sums) {
+  const int64_t workers = omp_get_num_threads(), run = imax(1, b.panels.end / (kShares * workers));
+  float* const panel = right + omp_get_thread_num() * kTileCols * depth;
+#pragma omp for schedule(dynamic, run)
+  for (int64_t p = 0; p < b.panels.end; ++p) {
     pack_right_panel(operand, panel, b.panel_column(p), b.columns_of(p), k, 0, depth);
-    for (int64_t t = b.tiles.begin; t < b.tiles.end; ++t) {
-      if (p + 1 < b.panels.end) {
-        operand.fetch(b.panel_column(p + 1), b.columns_of(p + 1), k, depth, tiles, t - b.tiles.begin);
+    // After the last of a run comes, in all likelihood, the run after those that the other threads have.
+    const int64_t next = (p + 1) % run == 0 ? p + 1 + (workers - 1) * run : p + 1;
+    for (int64_t t = 0; t < b.tiles.end; ++t) {
+      if (next < b.panels.end) {
+        operand.fetch(b.panel_column(next), b.columns_of(next), k, depth, b.tiles.end, t);
       }
       multiply_tile(epilogue, left + t * kTileRows * depth, panel, depth, b.rows_of(t), b.tile_row(t),
                     b.panel_column(p), b.columns_of(p), sums);
     }
   }
-}
-
-// The rectangle of tiles x panels that one of `workers` computes. Of the ways to lay the workers out as a
-// grid, the one whose largest rectangle is smallest; among equals the one that divides columns, because then
-// each thread reads its own part of B, the operand that is streamed.
-// Returns whether rows are undivided, which is the same answer for all workers.
-VIT_INLINE bool divide(int64_t tiles, int64_t panels, int workers, int worker, Block* block) {
-  int best = 1;
-  int64_t best_size = tiles * ceil_div(panels, workers);
-  for (int down = 2; down <= workers; ++down) {
-    if (workers % down != 0) continue;
-    const int64_t size = ceil_div(tiles, down) * ceil_div(panels, workers / down);
-    if (size < best_size) {
-      best = down;
-      best_size = size;
-    }
-  }
-  block->tiles = share(tiles, best, worker % best);
-  block->panels = share(panels, workers / best, worker / best);
-  return best == 1;
 }
 
 // The product, called by every thread of a parallel region with the same arguments. `scratch` holds
@@ -230,7 +270,6 @@ VIT_INLINE bool divide(int64_t tiles, int64_t panels, int workers, int worker, B
 template <class Left, class Right, class Epilogue>
 void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, const Epilogue& epilogue,
                float* scratch, Sums sums = {false, true}) {
-  const int workers = omp_get_num_threads(), worker = omp_get_thread_num();
   const int64_t depth_step = block_depth(k);
   float* const left = scratch;
   float* const right = scratch + gemm_left_floats(m, depth_step);
@@ -238,22 +277,20 @@ void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, c
     const int64_t columns = imin(kMaxColumns, n - column), panels = ceil_div(columns, kTileCols);
     for (int64_t row = 0; row < m; row += kMaxRows) {
       const int64_t rows = imin(kMaxRows, m - row), tiles = ceil_div(rows, kTileRows);
-      Block block{{0, 0}, {0, 0}, row, row + rows, column, column + columns};
-      const bool own_panels = divide(tiles, panels, workers, worker, &block);
-      const bool streamed = own_panels && left_floats(rows, depth_step) <= kStreamedFloats;
+      const Block block{{0, tiles}, {0, panels}, row, row + rows, column, column + columns};
+      const bool enough = panels >= kShares * omp_get_num_threads();
+      const bool streamed = enough && left_floats(rows, depth_step) <= kStreamedFloats;
       for (int64_t kk = 0; kk < k; kk += depth_step) {
         const int64_t depth = imin(depth_step, k - kk);
         const Sums now{sums.add || kk > 0, sums.finish && kk + depth == k};
-        pack_left(a, left, share(tiles, workers, worker), row, rows, kk, depth);
-        if (!streamed) pack_right(b, right, share(panels, workers, worker), column, columns, kk, depth);
+        pack_left_team(a, left, row, rows, kk, depth);
+        if (!streamed) pack_right_team(b, right, column, columns, kk, depth);
 #pragma omp barrier
         if (streamed) {
-          float* const mine = right + block.panels.begin * kTileCols * depth_step;
-          multiply_streamed(epilogue, left, b, mine, kk, depth, block, now);
+          multiply_streamed_team(epilogue, left, b, right, kk, depth, block, now);
         } else {
-          multiply_block(epilogue, left, right, depth, block, now);
+          multiply_team(epilogue, left, right, depth, block, now);
         }
-#pragma omp barrier
       }
     }
   }

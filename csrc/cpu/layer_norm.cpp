@@ -36,7 +36,7 @@ VIT_INLINE float total(const Vec (&part)[kVectors]) {
 template <bool kResidual>
 bool forward(const LayerNormForward& a) {
   const float inverse_width = 1.0f / static_cast<float>(a.width);
-#pragma omp parallel for schedule(static) num_threads(threads_for(8 * a.rows * a.width))
+#pragma omp parallel for schedule(dynamic, 16) num_threads(threads_for(8 * a.rows * a.width))
   for (int64_t row = 0; row < a.rows; ++row) {
     const float* x = a.x + row * a.width;
     float* const y = a.y + row * a.width;
@@ -127,7 +127,7 @@ bool layer_norm_backward(const LayerNormBackward& a) {
   const int64_t stride = 2 * static_cast<int64_t>(width);
 #pragma omp parallel num_threads(threads_for(12 * a.rows * a.width))
   {
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < chunks; ++c) {
       const Range rows{c * chunk, imin(a.rows, (c + 1) * chunk)};
       float* const dgamma = parts + c * stride;
