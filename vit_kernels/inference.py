@@ -103,7 +103,7 @@ def load_classifier(where: str | Path | None, backend: str | None = None, allow_
     if not config.num_classes:
         raise checkpoints.CheckpointError(f"{opened.path} is a backbone without a classifier; train one on top of it with "
                                           f"python -m vit_kernels.train --checkpoint {opened.path}")
-    model = ViTForImageClassification(config, backend=backend)
+    model = ViTForImageClassification(config, backend=backend, draw=False)
     checkpoints.load_checkpoint_into(model, opened)
     return Classifier(model.set_train(False), foreign_preprocessing(opened, config), foreign_classes(opened, config), opened.path)
 

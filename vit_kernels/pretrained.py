@@ -240,7 +240,7 @@ class PretrainedModel:
         if cls.classifies and not config.num_classes and "num_classes" not in cls.config_class.translate(overrides):
             raise CheckpointError(f"{opened.path} is a backbone without a classifier; pass num_classes=... and new_head=True to "
                                   "put a new one on top, or num_classes=0 for its features")
-        model = cls(config, backend=backend, seed=seed)
+        model = cls(config, backend=backend, seed=seed, draw=new_head)
         load_checkpoint_into(model, opened, new_head=new_head)
         return model
 

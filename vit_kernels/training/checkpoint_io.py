@@ -55,7 +55,7 @@ class Checkpoint:
         Raises:
             CheckpointError: the weights are not those of a model with this configuration.
         """
-        model = ViTForImageClassification(self.config, backend=backend)
+        model = ViTForImageClassification(self.config, backend=backend, draw=False)
         load_weights(model, self.weights)
         return model
 

@@ -24,11 +24,12 @@ class ViTModel(Adaptation, Inspection, PretrainedModel, SerialCell):
         config: the architecture; None for ViT-B/16 at 224. Weights that its `checkpoint_name_or_path` names are loaded.
         backend: which implementation runs the operators, see `vit_kernels.ops.resolve_backend`.
         seed: of the starting weights; None takes MindSpore's global seed, else 0.
+        draw: False leaves matrices zero instead of drawing them, which takes seconds, for whoever loads every weight next.
     """
 
     config_class = ViTConfig
 
-    def __init__(self, config: ViTConfig | None = None, backend: str | None = None, seed: int | None = None):
+    def __init__(self, config: ViTConfig | None = None, backend: str | None = None, seed: int | None = None, draw: bool = True):
         super().__init__(auto_prefix=True)
         self.config = config or ViTConfig()
         self.backend = resolve_backend(backend)
@@ -48,7 +49,8 @@ class ViTModel(Adaptation, Inspection, PretrainedModel, SerialCell):
         self._build_head()
         for name, parameter in self.parameters_and_names():
             parameter.name = name
-        initialize(self, seed)
+        if draw:
+            initialize(self, seed)
         self.load_configured()
 
     def _build_head(self) -> None:
@@ -107,6 +109,7 @@ class ViTForImageClassification(ClassifierAdaptation, ViTModel):
         config: the architecture; None for ViT-B/16 at 224 with 1000 classes.
         backend: which implementation runs the operators, see `vit_kernels.ops.resolve_backend`.
         seed: of the starting weights; None takes MindSpore's global seed, else 0.
+        draw: False leaves matrices zero instead of drawing them, which takes seconds, for whoever loads every weight next.
     """
 
     classifies = True
