@@ -21,3 +21,7 @@ class OutputError(OSError):
 
 class TrainingError(RuntimeError):
     """Training cannot go on, for instance because the loss is not finite any more."""
+
+
+class ExportError(RuntimeError):
+    """A model cannot be exported, or the exported file does not compute what the model does; no file was written."""
