@@ -99,6 +99,13 @@ def test_transformers_feeds_it_the_same_way(own, mode, pynative_mode):
     assert ours.shape == theirs.shape and difference.max() <= 1.01 / 255
 
 
+def test_a_runs_output_folder_is_a_checkpoint(digits_run, pynative_mode):
+    best = checkpoint_io.load(digits_run / "checkpoints/best.safetensors")
+    model = ViTForImageClassification.from_pretrained(digits_run)
+    assert model.config == best.config
+    np.testing.assert_array_equal(model.head.weight.asnumpy(), best.weights["head.weight"])
+
+
 def test_what_has_no_place_is_said(own):
     single = converted("run.safetensors", "one.safetensors", "--to", "hf")
     assert not single["kept"] and set(single["left_behind"]) == {"configuration", "preprocessing", "5 class names",
@@ -149,7 +156,7 @@ def test_damaged_companions(own, pynative_mode):
 def test_predict_and_eval_of_a_converted_checkpoint(digits_run, tmp_path):
     """The digits' own checkpoint through ckpt: the same rows, the same score."""
     best = digits_run / "checkpoints/best.safetensors"
-    converted(best, "d.ckpt")
+    converted(digits_run, "d.ckpt")
     folder = image_tree(tmp_path / "tree") / "class0"
     rows = [call(predict.main, "--checkpoint", path, "--topk", 2, folder).result for path in (best, "d.ckpt")]
     assert rows[0] == rows[1]

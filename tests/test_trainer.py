@@ -224,6 +224,7 @@ def test_datasets_of_mindspore_and_arrays():
     pixels = rng.integers(0, 256, (6, 20, 20, 3)).astype(np.uint8)
     arrays = ArrayImages(pixels, np.arange(6) % 4, list("abcd"))
     assert Trainer(model=model, eval_dataset=arrays).evaluate()["count"] == 6
+    assert trainer.evaluate(eval_dataset=arrays)["count"] == 6  # as of release 1.5
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
@@ -247,7 +248,10 @@ def test_every_training_argument_has_its_effect():
 
 
 @pytest.mark.parametrize("options", [{"sink_mode": True}, {"save_steps": 5}, {"resume_training": True}, {"lr_scheduler_type": "linear"},
-                                     {"optim": "sgd"}, {"batch_size": 0}, {"save_strategy": "steps"}])
+                                     {"optim": "sgd"}, {"batch_size": 0}, {"save_strategy": "steps"}, {"learning_rate": "fast"},
+                                     {"learning_rate": 0}, {"weight_decay": -1}, {"seed": -5}, {"seed": 1 << 32}, {"adam_beta1": 1.0},
+                                     {"max_grad_norm": float("nan")}, {"warmup_steps": 1.5}, {"do_eval": "yes"}, {"output_dir": ""},
+                                     {"num_train_epochs": True}])
 def test_refused_training_arguments(options):
     with pytest.raises(UsageError, match=next(iter(options))):
         TrainingArguments(**options)

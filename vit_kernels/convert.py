@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("convert", "Convert weights of a Vision Transformer. The input's format is recognised by its content. "
                          "PyTorch is not needed.")
     parser.add_argument("--input", "--torch_path", "--torch_pth_path", "--input_path", required=True,
-                        help="a checkpoint file of any supported kind, or a Hugging Face folder")
+                        help="a checkpoint file of any supported kind, a Hugging Face folder, or a run's output folder")
     parser.add_argument("--output", *_MINDFORMERS_OUTPUT, "--output_path", required=True,
                         help="the file to write; with --to hf a name without extension is a folder")
     parser.add_argument("--from", dest="source", choices=["auto", *VOCABULARIES], default="auto", help="names in the input")

@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("predict", "Print the likeliest classes of images.")
     parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
     parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR", help="image files, folders, patterns such as 'a/*.jpg', http(s) addresses")
-    parser.add_argument("--predict-data", "--predict_data", nargs="+", default=[], metavar="IMAGE_OR_DIR", help="the same")
+    parser.add_argument("--predict-data", "--predict_data", "--data-dir", "--data_dir", nargs="+", default=[], metavar="IMAGE_OR_DIR", help="the same")
     parser.add_argument("--checkpoint", "--load_checkpoint",
                         help="a checkpoint file of any supported kind or a run's output folder; default: the newest run in output/")
     parser.add_argument("--model", help="a named model such as vit_base_p16: its weights on this machine, or the architecture that "

@@ -14,10 +14,7 @@ from mindspore import nn
 
 from vit_kernels import checkpoint as checkpoints
 from vit_kernels.data import Loader
-from vit_kernels.data.datasets import NAMES, load_dataset, load_test_images
-from vit_kernels.data.folder import scan_folder
 from vit_kernels.data.images import ImageDataset
-from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.mindspore_dataset import DatasetLoader
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
@@ -27,6 +24,7 @@ from vit_kernels.mindformers_config import Settings, settings_of
 from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
 from vit_kernels.pretrained import WeightsMissing, find_weights, read_yaml
+from vit_kernels.trainer_data import checked, class_names, described, images_of
 from vit_kernels.training import fit
 from vit_kernels.training.evaluation import evaluate
 from vit_kernels.training.files import write_text
@@ -85,8 +83,8 @@ class Trainer:
             self.settings = dataclasses.replace(self.settings, model_name=name, **(
                 {"model": {}, "named_weights": ""} if changed and self.model is None else {}))
         self.image_processor = preprocessing_of(image_processor) if image_processor is not None else None
-        self.train_dataset = _data("train_dataset", train_dataset, self.settings.train_dir)
-        self.eval_dataset = _data("eval_dataset", eval_dataset, self.settings.eval_dir)
+        self.train_dataset = checked("train_dataset", train_dataset, self.settings.train_dir)
+        self.eval_dataset = checked("eval_dataset", eval_dataset, self.settings.eval_dir)
         ms.set_context(mode=self.settings.mode)
 
     # -- training ---------------------------------------------------------------------------------------------------
@@ -134,7 +132,7 @@ class Trainer:
                  auto_trans_ckpt: bool | None = None, do_eval: bool = False) -> fit.Result:
         """Train from existing weights: as `train`, but they are required."""
         if not finetune_checkpoint and not self.settings.checkpoint:
-            raise UsageError("Trainer.finetune: finetune_checkpoint names no weights; give a path, an address or a name such as "
+            raise UsageError("Trainer.finetune: finetune_checkpoint (--load_checkpoint) names no weights; give a path, an address or a name such as "
                              "'mae_vit_base_p16', or use train() to start from scratch")
         return self.train(finetune_checkpoint, resume_training, auto_trans_ckpt, do_eval)
 
@@ -144,8 +142,8 @@ class Trainer:
             missing = "train_dataset" if self.train_dataset is None else "eval_dataset"
             raise UsageError(f"Trainer: training needs {missing}; give a folder of class folders or a dataset")
         seed = settings.seed if settings.data_seed is None else settings.data_seed
-        train, test = _images(self.train_dataset, True), _images(self.eval_dataset, False)
-        classes = train.classes if train is not None else _class_names(settings.config().num_classes)
+        train, test = images_of(self.train_dataset, True), images_of(self.eval_dataset, False)
+        classes = train.classes if train is not None else class_names(settings.config().num_classes)
         for name, images in (("train_dataset", train), ("eval_dataset", test)):
             if images is not None and images.classes != classes:
                 raise UsageError(f"Trainer: {name} has the classes {', '.join(images.classes[:5])}, ..., the other data set has "
@@ -163,15 +161,15 @@ class Trainer:
         else:
             loader = DatasetLoader(self.train_dataset, preprocessing, classes, mixer, seed)
         recipe = settings.recipe(config, batch, len(loader))
-        record = {"dataset": _described(self.train_dataset), "data_dir": None}
+        record = {"dataset": described(self.train_dataset), "data_dir": None}
         folder = RunFolder.create(Path(settings.output_dir) / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.model_name}", {
-            "command": "trainer", **record, "eval_dataset": _described(self.eval_dataset), "model_name": settings.model_name,
+            "command": "trainer", **record, "eval_dataset": described(self.eval_dataset), "model_name": settings.model_name,
             "weights": weights, "seed": settings.seed, "classes": classes, "model": config.to_dict(), "epochs": recipe.epochs,
             "batch_size": batch, "lr": recipe.lr, "weight_decay": recipe.weight_decay, "layer_decay": recipe.layer_decay,
             "preprocessing": preprocessing.to_dict(), "preprocessing_from": stated_in})
         print(f"{settings.model_name}: {count_parameters(config):,} parameters, {len(classes)} classes; {recipe.epochs} epochs of "
               f"{len(loader)} steps of {batch} images, learning rate {recipe.lr:.3g}; results in {folder.path}", flush=True)
-        scorer = self._eval_loader(test, preprocessing, classes)
+        scorer = self._eval_loader(self.eval_dataset, test, preprocessing, classes)
         result = fit.Trainer(model, recipe, loader, scorer, folder, record, settings.model_name).fit()
         model.set_train(False)
         return result
@@ -211,13 +209,15 @@ class Trainer:
 
     # -- use ----------------------------------------------------------------------------------------------------------
 
-    def evaluate(self, eval_checkpoint: str | bool | None = False, auto_trans_ckpt: bool | None = None) -> dict[str, float]:
+    def evaluate(self, eval_checkpoint: str | bool | None = False, auto_trans_ckpt: bool | None = None, *,
+                 eval_dataset: Any = None) -> dict[str, float]:
         """Score every image of the evaluation set, the last partial batch included.
 
         Args:
             eval_checkpoint: False or None: the given model, else the named model's released weights; True: the newest run's
                 in `output_dir`; a path, address or name.
             auto_trans_ckpt: refused unless empty.
+            eval_dataset: other images than the Trainer's, this time.
 
         Returns:
             {'Top1 Accuracy', 'Top5 Accuracy'} as fractions, 'loss', 'count'.
@@ -228,15 +228,16 @@ class Trainer:
         """
         if auto_trans_ckpt:
             raise UsageError("Trainer.evaluate: auto_trans_ckpt is not supported: there are no distributed checkpoints")
-        if self.eval_dataset is None:
+        data = self.eval_dataset if eval_dataset is None else checked("eval_dataset", eval_dataset, "")
+        if data is None:
             raise UsageError("Trainer: evaluation needs eval_dataset; give a folder of class folders or a dataset")
         classifier = self.classifier(eval_checkpoint)
-        images = _images(self.eval_dataset, False)
+        images = images_of(data, False)
         if images is not None and (len(images.classes) != len(classifier.classes)
                                    or classifier.training and images.classes != classifier.classes):
             raise UsageError(f"Trainer: eval_dataset has {len(images.classes)} classes ({', '.join(images.classes[:3])}, ...), "
                              f"{classifier.path} has {len(classifier.classes)} ({', '.join(classifier.classes[:3])}, ...)")
-        metrics = evaluate(classifier.model, self._eval_loader(images, classifier.preprocessing, classifier.classes))
+        metrics = evaluate(classifier.model, self._eval_loader(data, images, classifier.preprocessing, classifier.classes))
         print(f"Top1 Accuracy = {{'Top1 Accuracy': {metrics.top1}}}", flush=True)
         return {"Top1 Accuracy": metrics.top1, "Top5 Accuracy": metrics.top5, "loss": metrics.loss, "count": metrics.count}
 
@@ -265,7 +266,7 @@ class Trainer:
         if input_data is None:
             if self.eval_dataset is None:
                 raise UsageError("Trainer.predict: input_data is missing; give images, or an eval_dataset to the Trainer")
-            input_data = _images(self.eval_dataset, False) or self.eval_dataset
+            input_data = images_of(self.eval_dataset, False) or self.eval_dataset
         result = ImageClassificationPipeline(self.classifier(predict_checkpoint))(input_data, batch_size, top_k)
         if save_file is not None:
             write_text(save_file, f"{result}\n")
@@ -300,9 +301,9 @@ class Trainer:
             return find_checkpoint(where)
         return find_weights(where)
 
-    def _eval_loader(self, images: ImageDataset | None, preprocessing: Any, classes: list[str]) -> Any:
+    def _eval_loader(self, data: Any, images: ImageDataset | None, preprocessing: Any, classes: list[str]) -> Any:
         if images is None:
-            return DatasetLoader(self.eval_dataset, preprocessing, classes)
+            return DatasetLoader(data, preprocessing, classes)
         size = self.settings.eval_batch_size or self.settings.batch_size
         return Loader(images, preprocessing, min(size, len(images)), workers=self.settings.workers)
 
@@ -320,40 +321,3 @@ def _settings(args: Any) -> Settings:
     if settings.without_effect:
         logger.warning("these keys of the configuration have no effect here: %s", ", ".join(settings.without_effect))
     return settings
-
-
-def _data(name: str, dataset: Any, configured: str) -> Any:
-    """A data set, a folder checked; one that only the configuration names may be missing until it is needed."""
-    explicit = dataset is not None
-    dataset = dataset if explicit else configured or None
-    if isinstance(dataset, (str, os.PathLike)) and str(dataset) not in NAMES and not os.path.isdir(dataset):
-        if explicit:
-            raise UsageError(f"Trainer: {name} {os.fspath(dataset)!r} is no folder; give a folder with one sub-folder per class")
-        return None
-    return dataset
-
-
-def _images(dataset: Any, training: bool) -> ImageDataset | None:
-    """An image data set of a folder, a name or itself; None for MindSpore datasets."""
-    if isinstance(dataset, (str, os.PathLike)):
-        name = os.fspath(dataset)
-        if name in NAMES:
-            splits = load_dataset(name)
-            return splits.train if training else splits.test
-        return scan_folder(name) if training else load_test_images(name)
-    if isinstance(dataset, ImageDataset):
-        return dataset
-    if hasattr(dataset, "create_dict_iterator"):
-        return None
-    raise TypeError(f"Trainer: a data set is {type(dataset).__name__}, expected a folder, an image data set or a MindSpore "
-                    "dataset")
-
-
-def _described(dataset: Any) -> str:
-    if isinstance(dataset, (str, os.PathLike)):
-        return str(dataset) if str(dataset) in NAMES else os.path.abspath(dataset)
-    return type(dataset).__name__
-
-
-def _class_names(count: int) -> list[str]:
-    return imagenet_labels() if count == 1000 else [str(i) for i in range(count)]

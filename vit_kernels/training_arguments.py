@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 from typing import Any
 
 from vit_kernels.errors import UsageError
@@ -19,6 +21,28 @@ _REFUSED = {
     "resume_from_checkpoint": "a run cannot be continued yet; fine-tune from its checkpoint",
     "initial_epoch": "a run cannot be continued yet", "eval_step_interval": "evaluation follows every epoch",
     "eval_epoch_interval": "evaluation follows every epoch",
+}
+
+
+def _whole(value: Any, low: int, high: float = float("inf")) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value < high
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# Option -> (whether a value will do, what is expected).
+_RANGES = {
+    "output_dir": (lambda v: isinstance(v, (str, os.PathLike)) and bool(os.fspath(v)), "a folder"),
+    "do_eval": (lambda v: isinstance(v, bool), "True or False"),
+    **{name: (lambda v: _whole(v, 1), "an integer >= 1")
+       for name in ("batch_size", "per_device_train_batch_size", "per_device_eval_batch_size", "num_train_epochs")},
+    "warmup_steps": (lambda v: _whole(v, 0), "an integer >= 0"),
+    **{name: (lambda v: _whole(v, 0, 1 << 32), "an integer from 0 to 2^32 - 1") for name in ("seed", "data_seed")},
+    **{name: (lambda v: _number(v) and v > 0, "a positive number") for name in ("learning_rate", "adam_epsilon")},
+    **{name: (lambda v: _number(v) and v >= 0, "a number >= 0") for name in ("weight_decay", "max_grad_norm")},
+    **{name: (lambda v: _number(v) and 0 <= v < 1, "a number in [0, 1)") for name in ("adam_beta1", "adam_beta2")},
 }
 
 
@@ -78,10 +102,10 @@ class TrainingArguments:
                              "expected 'cosine'")
         if self.optim not in (None, "adamw", "AdamWeightDecay"):
             raise UsageError(f"TrainingArguments: optim={self.optim!r} is not supported; expected 'adamw'")
-        for name in ("batch_size", "per_device_train_batch_size", "per_device_eval_batch_size", "num_train_epochs"):
+        for name, (holds, expected) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise UsageError(f"TrainingArguments: {name}={value!r}, expected an integer >= 1")
+            if value is not None and not holds(value):
+                raise UsageError(f"TrainingArguments: {name}={value!r}, expected {expected}")
 
     def apply(self, settings: Settings) -> Settings:
         """The settings with these options in place of theirs."""

@@ -20,7 +20,8 @@ _MAX_JSON = 64 << 20
 _MAX_SHARDS = 1000
 # What a model's folder keeps its weights in, most specific first.
 _IN_DIRECTORY = ("model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin",
-                 "open_clip_model.safetensors", "flax_model.npz")
+                 "open_clip_model.safetensors", "flax_model.npz",
+                 "checkpoints/best.safetensors", "checkpoints/last.safetensors")  # of a training run here
 _EXTENSIONS = (".ckpt", ".safetensors", ".pth", ".pt", ".bin", ".npz")
 
 
@@ -82,7 +83,7 @@ def load(path: str | os.PathLike, vocabulary: str | None = None) -> Checkpoint:
     """Open a checkpoint of any supported format and vocabulary, recognised by content.
 
     Args:
-        path: a file, a Hugging Face index (*.index.json), or a folder with either in it.
+        path: a file, a Hugging Face index (*.index.json), or a folder with either in it; a training run's output folder.
         vocabulary: insist on one; None or 'auto' finds out.
 
     Returns:
