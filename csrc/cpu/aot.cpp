@@ -197,6 +197,21 @@ VIT_API int VitAttentionBackward(VIT_AOT_PARAMETERS) {
   return vit_attention_backward(dout, qkv, out, lse, scale, dqkv, batch, tokens, heads, head_dim);
 }
 
+// Writes its first three inputs, which MindSpore knows by the primitive's signature (vit_kernels/ops/adamw.py).
+// `step` is what changes from step to step, `group` what belongs to a group of parameters.
+VIT_API int VitAdamW(VIT_AOT_PARAMETERS) {
+  VIT_AOT_ARGUMENTS(7);
+  const int64_t size = a.elements(0);
+  float *w = a.next(size), *m = a.next(size), *v = a.next(size);
+  const float *gradient = a.next(size), *step = a.next(3), *group = a.next(5);
+  float* const done = a.next(1);
+  if (!a) return a.error;
+  const float rate = step[0] * group[0], correction1 = step[1], correction2 = step[2];
+  const float decay = group[1], gain1 = group[2], gain2 = group[3], epsilon = group[4];
+  *done = 1.0f;
+  return vit_adamw(w, m, v, gradient, rate, decay, gain1, gain2, epsilon, correction1, correction2, size);
+}
+
 #define VIT_AOT(symbol, function)                                       \
   VIT_API int symbol(VIT_AOT_PARAMETERS_NAMED) {                        \
     return function(count, data, ranks, shapes, dtypes, stream, extra); \

@@ -105,4 +105,10 @@ int vit_gelu_mlp_backward(const float* dy, const float* x, const float* h, const
              {dy, x, h, w1, w2, dx, dw1, db1, dw2, db2, rows, in, hidden, out, tanh != 0});
 }
 
+int vit_adamw(float* w, float* m, float* v, const float* gradient, float rate, float decay, float gain1,
+              float gain2, float epsilon, float correction1, float correction2, int64_t size) {
+  return run(fits(size, 1), &vit::Kernels::adamw,
+             {w, m, v, gradient, rate, decay, gain1, gain2, epsilon, correction1, correction2, size});
+}
+
 }  // extern "C"

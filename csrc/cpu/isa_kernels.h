@@ -14,6 +14,7 @@ bool linear_forward(const LinearForward& a);
 bool linear_backward(const LinearBackward& a);
 bool mlp_forward(const MlpForward& a);
 bool mlp_backward(const MlpBackward& a);
+bool adamw(const AdamW& a);
 
 }  // namespace VIT_ISA
 }  // namespace vit

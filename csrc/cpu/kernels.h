@@ -61,6 +61,13 @@ struct MlpBackward {
   bool tanh;
 };
 
+struct AdamW {
+  float *w, *m, *v;  // updated in place
+  const float* gradient;
+  float rate, decay, gain1, gain2, epsilon, correction1, correction2;  // see vit_cpu.h
+  int64_t size;
+};
+
 struct Kernels {
   const char* isa;
   bool (*layer_norm_forward)(const LayerNormForward&);
@@ -71,6 +78,7 @@ struct Kernels {
   bool (*linear_backward)(const LinearBackward&);
   bool (*mlp_forward)(const MlpForward&);
   bool (*mlp_backward)(const MlpBackward&);
+  bool (*adamw)(const AdamW&);
 };
 
 const Kernels& active_kernels();

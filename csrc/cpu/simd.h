@@ -53,6 +53,16 @@ VIT_INLINE Vec vmin(Vec a, Vec b) {
   return a < b ? a : b;
 #endif
 }
+VIT_INLINE Vec vsqrt(Vec v) {
+#if defined(__AVX512F__)
+  return _mm512_sqrt_ps(v);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_ps(v);
+#else
+  for (int i = 0; i < kLanes; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
 VIT_INLINE Vec vabs(Vec v) { return as_float(as_int(v) & 0x7fffffff); }
 
 // The first n lanes, 0 <= n <= kLanes; loads give zero elsewhere and never touch memory past p + n.

@@ -9,7 +9,8 @@ namespace VIT_ISA {
 
 const Kernels kKernels = {VIT_STRING(VIT_ISA), layer_norm_forward, layer_norm_backward,
                           attention_forward,   attention_backward, linear_forward,
-                          linear_backward,     mlp_forward,        mlp_backward};
+                          linear_backward,     mlp_forward,        mlp_backward,
+                          adamw};
 
 }  // namespace VIT_ISA
 }  // namespace vit

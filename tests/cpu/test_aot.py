@@ -76,6 +76,18 @@ def test_gelu_mlp(rng, form):
     _check(f"VitGeluMlpBackward{form}", [dy, x, h, w1, w2], back)
 
 
+def test_adamw_writes_its_inputs(rng):
+    plain, through = ([random(np.random.default_rng(5), 3, 7) for _ in range(4)] for _ in range(2))
+    for arrays in (plain, through):
+        arrays[2] **= 2
+    cpu.check("adamw", *plain, 0.02, 0.3, 0.1, 0.001, 1e-8, 0.19, 0.2, 21)
+    step, group = cpu.misaligned([0.04, 0.19, 0.2]), cpu.misaligned([0.5, 0.3, 0.1, 0.001, 1e-8])
+    done = cpu.empty(1)
+    assert _call("VitAdamW", [*through, step, group], [done]) == cpu.OK
+    assert_same_bits(through, plain)
+    assert done[0] == 1
+
+
 @pytest.mark.parametrize("suffix", ["".join(s) for n in range(4) for s in itertools.combinations("BRS", n)])
 def test_linear(rng, suffix):
     x, w, dy = random(rng, 4, 7, 20), random(rng, 11, 20), random(rng, 4, 7, 11)

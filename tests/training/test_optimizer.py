@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 import torch
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
 from vit_kernels.training.optimizer import AdamW
 
@@ -49,14 +49,47 @@ def torch_run(beta2: float = 0.999, eps: float = 1e-8) -> list[list[np.ndarray]]
     return states
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("beta2, eps", [(0.999, 1e-8), (0.95, 1e-6)])
-def test_follows_torch(mode, beta2, eps):
+def test_follows_torch(mode, backend, beta2, eps):
     params = parameters()
-    optimizer = AdamW(groups(params), RATES, beta2=beta2, eps=eps)
+    optimizer = AdamW(groups(params), RATES, beta2=beta2, eps=eps, backend=backend)
+    assert optimizer.fused == (backend == "cpu")
     for step, expected in enumerate(torch_run(beta2, eps)):
         optimizer(tuple(Tensor(g) for g in gradients(step)))
         for p, e in zip(params, expected):
             np.testing.assert_allclose(p.asnumpy(), e, rtol=2e-5, atol=2e-6)
+
+
+def test_reads_before_and_after_the_update_keep_their_places(mode):
+    """The fused kernel writes parameters in place; a graph must not move a read across it."""
+    class Net(nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.w = Parameter(Tensor(np.ones(5, np.float32)), name="w")
+            self.optimizer = AdamW([self.w], 0.1, weight_decay=0.0, backend="cpu")
+
+        def construct(self, g):
+            before = self.w * 1.0
+            done = self.optimizer((g,))
+            between = ops.depend(self.w, done) * 1.0
+            self.optimizer((g,))
+            return before, between, self.w * 1.0
+
+    net = Net()
+    for start in (1.0, 0.8):
+        for value, expected in zip(net(Tensor(np.ones(5, np.float32))), (start, start - 0.1, start - 0.2)):
+            np.testing.assert_allclose(value.asnumpy(), expected, rtol=1e-5)
+
+
+def test_gradients_of_other_shapes_are_refused(mode):
+    optimizer = AdamW([Parameter(Tensor(np.ones((2, 3), np.float32)), name="w")], 0.1, backend="cpu")
+    with pytest.raises(ValueError, match=r"adamw: gradient has shape \(3, 2\), expected \(2, 3\)"):
+        optimizer((Tensor(np.ones((3, 2), np.float32)),))
+
+
+def test_half_precision_parameters_take_the_stock_kernel(graph_mode):
+    assert not AdamW([Parameter(Tensor(np.ones(3, np.float16)), name="p")], backend="cpu").fused
 
 
 def test_the_first_step_has_the_size_of_the_rate(graph_mode):

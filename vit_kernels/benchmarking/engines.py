@@ -85,7 +85,7 @@ def _mindspore(name, config, weights, images, targets, backend) -> Engine:
             if name == "stock":
                 optimizer = nn.AdamWeightDecay(model.trainable_params(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
             else:
-                optimizer = AdamW(parameter_groups(model, _WEIGHT_DECAY), _LEARNING_RATE)
+                optimizer = AdamW(parameter_groups(model, _WEIGHT_DECAY), _LEARNING_RATE, backend=model.backend)
             steps["step"] = TrainStep(model, optimizer)
         return float(steps["step"](x, y).asnumpy())
 

@@ -64,7 +64,7 @@ class Trainer:
                                         min(round(recipe.warmup_epochs * steps), recipe.epochs * steps // 2),
                                         recipe.min_lr)
         self.optimizer = AdamW(parameter_groups(model, recipe.weight_decay, recipe.layer_decay), self.rates,
-                               recipe.beta1, recipe.beta2, recipe.eps)
+                               recipe.beta1, recipe.beta2, recipe.eps, backend=model.backend)
         self.step = TrainStep(model, self.optimizer, clip_norm=recipe.clip_norm)
         self.rows: list[dict[str, Any]] = []
         self.steps = 0

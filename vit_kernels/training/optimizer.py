@@ -1,7 +1,8 @@
 """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2) with bias correction, equal to torch.optim.AdamW.
 
 MindSpore's `nn.AdamWeightDecay` leaves the bias correction out, so recipes that were made with the corrected form do not
-carry over to it. The update here is one stock kernel per parameter all the same: `ops.AdamWeightDecay` computes
+carry over to it. On a CPU the update is one fused kernel per parameter (`vit_kernels.ops.adamw`). On the reference backend it
+is one stock kernel per parameter all the same: `ops.AdamWeightDecay` computes
     w -= a * (m / (sqrt(v) + e) + d * w)
 and with c1 = 1 - beta1^t, c2 = sqrt(1 - beta2^t) the corrected update
     w -= lr * ((m / c1) / (sqrt(v) / c2 + eps) + decay * w)
@@ -18,7 +19,15 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.nn.learning_rate_schedule import LearningRateSchedule
 
+from vit_kernels.ops._backend import resolve_backend
+
+_apply_fused = ops.MultitypeFuncGraph("fused_adamw")
 _apply = ops.MultitypeFuncGraph("adamw")
+
+
+@_apply_fused.register("Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor")
+def _apply_fused_adamw(kernel, step, group, parameter, m, v, gradient):
+    return kernel(parameter, m, v, ops.cast(gradient, parameter.dtype), step, group)
 
 
 @_apply.register("Function", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Number", "Number", "Tensor", "Tensor",
@@ -49,19 +58,30 @@ class AdamW(nn.Optimizer):
         beta1, beta2: decay of the moments' running means.
         eps: added to the root of the second moment.
         weight_decay: for groups that name none.
+        backend: see `vit_kernels.ops.resolve_backend`; the model's. Parameters that are not all float32 take the stock kernel.
 
     Raises:
         ValueError: a value out of range, or a parameter in two groups.
     """
 
     def __init__(self, params: Sequence, learning_rate: float | Sequence[float] = 1e-3, beta1: float = 0.9,
-                 beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.05):
+                 beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.05,
+                 backend: str | None = None):
         if not 0 < beta1 < 1 or not 0 < beta2 < 1 or eps <= 0 or weight_decay < 0:
             raise ValueError(f"AdamW: beta1={beta1}, beta2={beta2}, eps={eps}, weight_decay={weight_decay}: expected "
                              "betas between 0 and 1, eps > 0, weight_decay >= 0")
         parameters, decays, scales = _flatten(params, weight_decay)
         super().__init__(float(learning_rate) if np.ndim(learning_rate) == 0 else _Table(np.asarray(learning_rate)),
                          parameters)
+        self.fused = resolve_backend(backend) == "cpu" and all(p.dtype == ms.float32 for p in self._parameters)
+        if self.fused:
+            from vit_kernels.ops.adamw import adamw_update
+
+            made: dict[tuple[float, float], Tensor] = {}  # one tensor per group, not per parameter
+            for key in zip(scales, decays):
+                made.setdefault(key, Tensor([*key, 1 - beta1, 1 - beta2, eps], ms.float32))
+            self.update = adamw_update()
+            self.groups = tuple(made[key] for key in zip(scales, decays))
         self.decays, self.scales = tuple(decays), tuple(scales)
         self.exp_avg = self._parameters.clone("exp_avg", "zeros")
         self.exp_avg_sq = self._parameters.clone("exp_avg_sq", "zeros")
@@ -81,6 +101,10 @@ class AdamW(nn.Optimizer):
         step = ops.cast(self.global_step, ms.float32)
         c1 = -self.expm1(step * self.log_beta1)
         c2 = ops.sqrt(-self.expm1(step * self.log_beta2))
+        if self.fused:
+            now = ops.concat((ops.reshape(rate, (1,)), c1, c2))
+            return self.map(ops.partial(_apply_fused, self.update, now), self.groups, self._parameters, self.exp_avg,
+                            self.exp_avg_sq, gradients)
         update = ops.partial(_apply, self.kernel, rate * c2 / c1, self.epsilon * c2, c1 / c2, self.beta1, self.beta2)
         return self.map(update, self.decays, self.scales, self._parameters, self.exp_avg, self.exp_avg_sq, gradients)
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -214,6 +215,28 @@ void check_mlp(int64_t rows, int64_t in, int64_t hidden, int64_t out, bool tanh_
   compare("gelu_mlp db2", db2, reference::column_sums(dy.wide(), rows, out));
 }
 
+void check_adamw(int64_t size) {
+  const Array gradient = Array::random(size), w0 = Array::random(size), m0 = Array::random(size);
+  Array v0 = Array::random(size), w(size), m(size), v(size);
+  for (int64_t i = 0; i < size; ++i) v0.data()[i] *= v0.data()[i];
+  run("adamw", {&w, &m, &v}, [&] {
+    std::copy_n(w0.data(), size, w.data());
+    std::copy_n(m0.data(), size, m.data());
+    std::copy_n(v0.data(), size, v.data());
+    return vit_adamw(w.data(), m.data(), v.data(), gradient.data(), 0.01f, 0.3f, 0.1f, 0.001f, 1e-8f, 0.19f,
+                     0.2f, size);
+  });
+  Matrix we = w0.wide(), me = m0.wide(), ve = v0.wide(), g = gradient.wide();
+  for (size_t i = 0; i < we.size(); ++i) {
+    me[i] += 0.1 * (g[i] - me[i]);
+    ve[i] += 0.001 * (g[i] * g[i] - ve[i]);
+    we[i] -= 0.01 * (0.3 * we[i] + me[i] / 0.19 / (sqrt(ve[i]) / 0.2 + 1e-8));
+  }
+  compare("adamw w", w, we);
+  compare("adamw m", m, me);
+  compare("adamw v", v, ve);
+}
+
 void check_all() {
   for (int64_t width : {1, 3, 16, 33, 192, 301}) check_layer_norm(37, width);
   check_layer_norm(300, 64);
@@ -241,6 +264,8 @@ void check_all() {
   }
   check_mlp(110, 20, 800, 33, false);  // two slices of the hidden layer, two row blocks
   check_mlp(0, 4, 6, 4, false);
+
+  for (int64_t size : {0, 1, 5, 16, 100, 40000}) check_adamw(size);
 }
 
 }  // namespace
