@@ -34,7 +34,7 @@ class Source:
     def notes(self) -> dict[str, str]:
         """What the file says about itself: JSON by key, without any path."""
         config = self.model.config
-        notes: dict[str, Any] = {"config": config.replace(checkpoint_name_or_path=None).to_dict()}
+        notes: dict[str, Any] = {"config": config.to_dict()}
         if self.manifest is not None:
             preprocessing = dataclasses.replace(self.manifest.preprocessing, image_size=config.image_hw)
             if preprocessing.channels == config.in_chans:  # the rules of photographs are no rules for other images
