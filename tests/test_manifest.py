@@ -15,9 +15,13 @@ from PIL import Image
 
 from tests._commands import call, image_tree, refused, tiny_recipes
 from tests.checkpoint._models import hf_vit, timm_weights
-from vit_kernels import ViTConfig, ViTForImageClassification, ViTProcessor, checkpoint, convert, eval, predict, train
+from vit_kernels import (
+    TrainingArguments, ViTConfig, ViTForImageClassification, ViTImageProcessor, ViTProcessor, checkpoint, convert, eval, predict, train,
+)
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.inference import load_classifier
+from vit_kernels.pipeline import pipeline
+from vit_kernels.trainer import Trainer
 from vit_kernels.training import checkpoint_io
 
 ODD = Preprocessing((32, 32), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), crop_pct=0.8, interpolation="bilinear")
@@ -37,6 +41,11 @@ def own():
                                     {"dataset": "/data/x", "epoch": 3})
     checkpoint_io.save("run.safetensors", made)
     return made
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return image_tree(tmp_path / "tree", each=8)
 
 
 def converted(source, output, *words) -> dict:
@@ -164,14 +173,61 @@ def test_predict_and_eval_of_a_converted_checkpoint(digits_run, tmp_path):
     assert scores[0]["top1"] == scores[1]["top1"] and scores[0]["count"] == scores[1]["count"]
 
 
-# -- fine-tuning ---------------------------------------------------------------------------------------------------------
-
-CLI = ["--epochs", 1, "--lr", 1e-9, "--batch-size", 4, "--workers", 0, "--backend", "reference"]
+# -- models in memory ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def tree(tmp_path):
-    return image_tree(tmp_path / "tree", each=8)
+def stated():
+    """A folder of Hugging Face's that says how it is fed, and its manifest."""
+    names = {i: f"name {i}" for i in range(7)}
+    hf_vit(id2label=names, label2id={name: i for i, name in names.items()}).save_pretrained("hf")
+    Path("hf/preprocessor_config.json").write_text(json.dumps({"size": {"height": 32, "width": 32}, "resample": 2,
+                                                               "image_mean": [0.4] * 3, "image_std": [0.2] * 3}))
+    return Preprocessing((32, 32), (0.4,) * 3, (0.2,) * 3, crop_mode="squash", interpolation="bilinear"), list(names.values())
+
+
+def test_a_loaded_model_is_fed_as_it_was_trained(stated, pynative_mode):
+    model = ViTForImageClassification.from_pretrained("hf", backend="reference")
+    classify = pipeline("image_classification", model=model)
+    assert (classify.classifier.preprocessing, classify.classifier.classes) == stated
+    model.save_pretrained("saved")
+    for again in (ViTForImageClassification.from_pretrained("saved"),
+                  ViTForImageClassification(ViTConfig(**{**dict(model.config), "checkpoint_name_or_path": "saved/mindspore_model.ckpt"}))):
+        known = pipeline(model=again).classifier
+        assert (known.preprocessing, known.classes) == stated and again.config == model.config
+    assert load_classifier("saved").preprocessing == stated[0]
+    assert ViTProcessor.from_pretrained("saved/mindspore_model.yaml").image_processor.preprocessing == stated[0]
+
+
+def test_a_changed_model_keeps_what_still_holds(stated, pynative_mode):
+    model = ViTForImageClassification.from_pretrained("hf", backend="reference")
+    model.reset_classifier(3)
+    model.set_image_size((48, 32))
+    known = pipeline(model=model).classifier
+    assert known.preprocessing == dataclasses.replace(stated[0], image_size=(48, 32)) and known.classes == ["0", "1", "2"]
+    assert len(pipeline(model=model)(Image.new("RGB", (50, 60)))[0]) == 3
+    model.save_pretrained("saved")
+    assert "classes" not in yaml.safe_load(Path("saved/mindspore_model.yaml").read_text())
+    fresh = pipeline(model=ViTForImageClassification(model.config)).classifier
+    assert fresh.preprocessing == Preprocessing((48, 32))  # MAE's rule
+
+
+def test_trainer_feeds_a_given_model_as_it_was_trained(stated, tree):
+    model = ViTForImageClassification.from_pretrained("hf", backend="reference", num_classes=2, new_head=True)
+    before = ms.get_context("mode")
+    try:
+        trainer = Trainer(TrainingArguments(num_train_epochs=1, batch_size=4), model=model, train_dataset=str(tree), eval_dataset=str(tree))
+        trainer.train()
+        said = yaml.safe_load(next(Path("output").glob("*/config.yaml")).read_text())
+        assert said["preprocessing"] == stated[0].to_dict() and said["preprocessing_from"].startswith("the given model")
+        assert trainer.classifier().preprocessing == stated[0] and trainer.classifier().classes == ["class0", "class1"]
+    finally:
+        ms.set_context(mode=before)
+
+
+# -- fine-tuning ---------------------------------------------------------------------------------------------------------
+
+CLI = ["--epochs", 1, "--lr", 1e-9, "--batch-size", 4, "--workers", 0, "--backend", "reference"]
 
 
 def fine_tuned(*words) -> tuple[dict, str]:
@@ -230,9 +286,6 @@ def test_train_from_folders_and_from_files_that_say_nothing(tree):
 
 
 def test_trainer_takes_it_too(own, tree, caplog):
-    from vit_kernels import ViTImageProcessor
-    from vit_kernels.trainer import Trainer
-
     fields = {"embed_dim": 48, "depth": 2, "num_heads": 3, "image_size": 32, "layer_norm_eps": 1e-5}
     recipe = {"model": {"model_config": {**fields, "use_mean_pooling": False}}, "runner_config": {"epochs": 1, "batch_size": 4},
               "train_dataset": {"num_parallel_workers": 0}}

@@ -206,7 +206,7 @@ def test_a_given_model(folders):
     assert result.steps == 4 and abs(model.head.weight.asnumpy() - before).max() > 0
     assert len(os.listdir("runs")) == 1
     last = trainer.predict(input_data="sunflower.png", top_k=4)[0]
-    assert [row["label"] for row in sorted(last, key=lambda row: row["index"])] == ["0", "1", "2", "3"]
+    assert [row["label"] for row in sorted(last, key=lambda row: row["index"])] == ["n01", "n02", "n03", "n04"]
     assert trainer.evaluate()["count"] == 12
 
 

@@ -72,15 +72,25 @@ class Manifest:
         Raises:
             CheckpointError: it cannot be written.
         """
-        import yaml
-
         if path.exists() and not _is_model_yaml(path):
             return False
-        document = {"model": {"arch": {"type": "ViTForImageClassification"}, "model_config": {"type": "ViTConfig", **self.config}},
-                    "preprocessing": self.preprocessing.to_dict(), **({"classes": self.classes} if self.named else {})}
         with atomic_file(path) as file:
-            file.write(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode())
+            file.write(ViTConfig(**self.config).yaml(**self.sections()).encode())
         return True
+
+    def sections(self) -> dict[str, Any]:
+        """What that YAML file says of preprocessing and class names: the part of it that is stated anywhere."""
+        stated = {"preprocessing": self.preprocessing.to_dict()} if self.preprocessing_from else {}
+        return {**stated, **({"classes": self.classes} if self.named else {})}
+
+    def of_model(self, config: ViTConfig) -> "Manifest":
+        """This manifest for a model whose size, channels or classes have changed since it was read."""
+        channels = config.in_chans == self.preprocessing.channels
+        named = self.named and len(self.classes) == config.num_classes
+        return dataclasses.replace(
+            self, config=config.to_dict(), named=named, classes=self.classes if named else _default_names(config.num_classes),
+            preprocessing=dataclasses.replace(self.preprocessing, image_size=config.image_hw) if channels
+            else mae_preprocessing(config.image_hw, config.in_chans), preprocessing_from=self.preprocessing_from if channels else "")
 
 
 def header_of(config: dict[str, Any], preprocessing: Preprocessing, classes: list[str], training: dict[str, Any]) -> str:
@@ -114,6 +124,14 @@ def manifest_of(opened: Checkpoint, image_hw: tuple[int, int] | None = None) -> 
     names = _names(opened, classes)
     return Manifest(config, preprocessing, names or _default_names(classes), {}, where, names is not None,
                     bool(where) or names is not None or opened.vocabulary in _TELLING or _beside(opened).is_file())
+
+
+def manifest_of_model(model: Any) -> Manifest:
+    """What a model in memory knows of its weights: what they were loaded with, or trained with; for others MAE's rule."""
+    config = model.config
+    if getattr(model, "manifest", None) is not None:
+        return model.manifest.of_model(config)
+    return Manifest(config.to_dict(), mae_preprocessing(config.image_hw, config.in_chans), _default_names(config.num_classes))
 
 
 def foreign_preprocessing(opened: Checkpoint, config: ViTConfig) -> Preprocessing:

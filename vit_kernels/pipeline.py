@@ -14,8 +14,9 @@ from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
 from vit_kernels.inference import Classifier, in_batches, load_classifier
+from vit_kernels.manifest import manifest_of_model
 from vit_kernels.pretrained import WeightsMissing
-from vit_kernels.processor import ViTImageProcessor, ViTProcessor, resize_to_crop_pct
+from vit_kernels.processor import ViTImageProcessor, ViTProcessor
 
 TASK = "image_classification"
 
@@ -58,11 +59,8 @@ def classifier_of(model: Any, image_processor: Any = None, backend: str | None =
         config = getattr(model, "config", None)
         if config is None or not config.num_classes:
             raise UsageError(f"{type(model).__name__} is no classifier of this package; give a ViTForImageClassification")
-        size = config.image_hw
-        grey = {"mean": (0.5,), "std": (0.5,)} if config.in_chans == 1 else {}
-        preprocessing = Preprocessing(size, crop_pct=resize_to_crop_pct(size, None), **grey)
-        classes = imagenet_labels() if config.num_classes == 1000 else [str(i) for i in range(config.num_classes)]
-        classifier = Classifier(model.set_train(False), preprocessing, classes, "the given model")
+        known = manifest_of_model(model)
+        classifier = Classifier(model.set_train(False), known.preprocessing, known.classes, "the given model")
     elif isinstance(model, (str, os.PathLike)):
         try:
             classifier = load_classifier(model, backend, allow_random)

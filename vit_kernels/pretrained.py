@@ -167,14 +167,18 @@ class PretrainedConfig:
         Raises:
             CheckpointError: it cannot be written.
         """
+        path = _target(save_directory, save_name, ".yaml")
+        with atomic_file(path) as file:
+            file.write(self.yaml().encode())
+        return str(path)
+
+    def yaml(self, **sections: Any) -> str:
+        """The text of the YAML file; `sections` are further ones of it."""
         import yaml
 
-        path = _target(save_directory, save_name, ".yaml")
         document = {"model": {"arch": {"type": "ViTForImageClassification"},
-                              "model_config": {"type": type(self).__name__, **self.to_mindformers()}}}
-        with atomic_file(path) as file:
-            file.write(yaml.safe_dump(document, sort_keys=False).encode())
-        return str(path)
+                              "model_config": {"type": type(self).__name__, **self.to_mindformers()}}, **sections}
+        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
     @classmethod
     def show_support_list(cls) -> None:
@@ -190,11 +194,13 @@ class PretrainedConfig:
 class PretrainedModel:
     """Adds `from_pretrained`, `save_pretrained` and `show_support_list` to a model class.
 
-    The class has `config_class` and `classifies` (whether it is a classifier), its instances `config`.
+    The class has `config_class` and `classifies` (whether it is a classifier), its instances `config`. `manifest` says how the
+    weights that were loaded are fed and what their classes are called (`vit_kernels.manifest`); None for starting weights.
     """
 
     config_class: type
     classifies = False
+    manifest = None
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike | None = None, *,
@@ -242,7 +248,14 @@ class PretrainedModel:
                                   "put a new one on top, or num_classes=0 for its features")
         model = cls(config, backend=backend, seed=seed, draw=new_head)
         load_checkpoint_into(model, opened, new_head=new_head)
+        model.remember(opened)
         return model
+
+    def remember(self, opened: Checkpoint) -> None:
+        """Keep what the checkpoint of the weights says besides them."""
+        from vit_kernels.manifest import manifest_of  # which is made of this module's configurations
+
+        self.manifest = manifest_of(opened)
 
     def load_configured(self) -> None:
         """Load the weights that `config.checkpoint_name_or_path` names; afterwards the configuration does not name them any
@@ -255,10 +268,13 @@ class PretrainedModel:
         if not where:
             return
         self.config = self.config.replace(checkpoint_name_or_path=None)
-        load_checkpoint_into(self, load(find_weights(where)), new_head=starts_training(os.fspath(where)))
+        opened = load(find_weights(where))
+        load_checkpoint_into(self, opened, new_head=starts_training(os.fspath(where)))
+        self.remember(opened)
 
     def save_pretrained(self, save_directory: str | os.PathLike | None = None, save_name: str = SAVE_NAME) -> tuple[str, str]:
-        """Write `<save_name>.ckpt` and `<save_name>.yaml`, which `from_pretrained` reads back bit for bit.
+        """Write `<save_name>.ckpt` and `<save_name>.yaml`, which `from_pretrained` reads back bit for bit, with preprocessing and
+        class names where the model knows them.
 
         Args:
             save_directory: default $CHECKPOINT_SAVE_FOLDER, or ./checkpoint_save.
@@ -272,7 +288,11 @@ class PretrainedModel:
         """
         path = _target(save_directory, save_name, ".ckpt")
         save(path, {parameter.name: parameter for parameter in self.get_parameters()}, "ckpt")
-        return str(path), self.config.save_pretrained(path.parent, save_name)
+        sections = self.manifest.of_model(self.config).sections() if self.manifest is not None else {}
+        beside = path.with_suffix(".yaml")
+        with atomic_file(beside) as file:
+            file.write(self.config.yaml(**sections).encode())
+        return str(path), str(beside)
 
     @classmethod
     def show_support_list(cls) -> None:

@@ -19,7 +19,7 @@ from vit_kernels.data.mindspore_dataset import DatasetLoader
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.errors import UsageError
 from vit_kernels.inference import Classifier, random_classifier
-from vit_kernels.manifest import manifest_of
+from vit_kernels.manifest import Manifest, manifest_of, manifest_of_model
 from vit_kernels.mindformers_config import Settings, settings_of
 from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
@@ -172,6 +172,7 @@ class Trainer:
         scorer = self._eval_loader(self.eval_dataset, test, preprocessing, classes)
         result = fit.Trainer(model, recipe, loader, scorer, folder, record, settings.model_name).fit()
         model.set_train(False)
+        model.manifest = Manifest(config.to_dict(), preprocessing, classes, record, "its training", True, True)
         return result
 
     def _model(self, classes: int, weights: str | bool) -> tuple[nn.Cell, checkpoints.Checkpoint | None]:
@@ -194,17 +195,19 @@ class Trainer:
     def _preprocessing(self, opened: checkpoints.Checkpoint | None, configured: Preprocessing) -> tuple[Preprocessing, str]:
         """(what training prepares images with, where it is from): the user's own before the start checkpoint's before the
         recipe's."""
-        manifest = manifest_of(opened, configured.image_size) if opened is not None else None
+        manifest = manifest_of(opened, configured.image_size) if opened is not None \
+            else manifest_of_model(self.model) if self.model is not None else None
         stated = manifest.preprocessing if manifest is not None and manifest.preprocessing_from else None
+        start = opened.path if opened is not None else "the given model"
         if self.image_processor is not None or self.settings.own_preprocessing:
             chosen, source = (self.image_processor, "the given image_processor") if self.image_processor is not None \
                 else (configured, "the configuration's transforms")
             if stated is not None and stated != chosen:
-                logger.warning("%s was trained with %s, the images are prepared with %s: %s", opened.path, stated, chosen, source)
+                logger.warning("%s was trained with %s, the images are prepared with %s: %s", start, stated, chosen, source)
             return chosen, source
         if stated is not None:
-            print(f"images are prepared as {opened.path} says ({manifest.preprocessing_from})", flush=True)
-            return stated, f"{opened.path} ({manifest.preprocessing_from})"
+            print(f"images are prepared as {start} says ({manifest.preprocessing_from})", flush=True)
+            return stated, f"{start} ({manifest.preprocessing_from})"
         return configured, "the recipe"
 
     # -- use ----------------------------------------------------------------------------------------------------------
