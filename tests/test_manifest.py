@@ -160,6 +160,11 @@ def test_damaged_companions(own, pynative_mode):
         Path("a.yaml").write_text(yaml.safe_dump({**document, **damage}))
         with pytest.raises(checkpoint.CheckpointError, match=word):
             load_classifier("a.ckpt")
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    for text in (bomb, "a: &a [*a]\nclasses: *a\n", "preprocessing: &p {mean: *p}\n"):
+        Path("a.yaml").write_text(text + yaml.safe_dump({"model": document["model"]}))
+        with pytest.raises(ValueError, match="refers to itself|cannot be read as YAML"):
+            load_classifier("a.ckpt")
 
 
 def test_predict_and_eval_of_a_converted_checkpoint(digits_run, tmp_path):

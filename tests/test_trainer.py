@@ -19,10 +19,10 @@ from tests.test_pipeline import by_hand
 from tests.test_pretrained import put, tiny_base  # noqa: F401
 from vit_kernels import TrainingArguments, ViTConfig, ViTForImageClassification, trainer as trainer_module
 from vit_kernels import checkpoint
+from vit_kernels.config_files import read_yaml
 from vit_kernels.data import ArrayImages
 from vit_kernels.errors import UsageError
 from vit_kernels.mindformers_config import Settings, settings_of
-from vit_kernels.pretrained import read_yaml
 from vit_kernels.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]

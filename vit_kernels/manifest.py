@@ -13,10 +13,10 @@ from typing import Any
 from vit_kernels._version import __version__
 from vit_kernels.checkpoint import Checkpoint, CheckpointError, atomic_file
 from vit_kernels.checkpoint.inference import OWN_HEADER
+from vit_kernels.config_files import config_fields, read_yaml
 from vit_kernels.data.labels import imagenet_labels
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.models import ViTConfig
-from vit_kernels.pretrained import config_fields, read_yaml
 
 # What the published weights of Google and Hugging Face were trained with: pixels scaled to -1..1.
 _HALF = (0.5, 0.5, 0.5)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_kernels.checkpoint import Checkpoint, CheckpointError, atomic_file, load, load_checkpoint_into, save
+from vit_kernels.config_files import config_fields, read_config
 from vit_kernels.download import download, is_address
 
 DOWNLOAD_ENV, DOWNLOAD_DEFAULT = "CHECKPOINT_DOWNLOAD_FOLDER", "./checkpoint_download"
@@ -26,7 +27,6 @@ _ORIGINS = {
     "vit_base_p16": "mae_finetuned_vit_base.pth of facebookresearch/mae (CC-BY-NC 4.0)",
     "mae_vit_base_p16": "mae_pretrain_vit_base.pth of facebookresearch/mae (CC-BY-NC 4.0)",
 }
-_MAX_YAML = 1 << 20
 
 
 class WeightsMissing(CheckpointError):
@@ -81,46 +81,6 @@ def find_weights(where: str | os.PathLike, sha256: str | None = None, timeout: f
         f"the weights of {name!r} are not on this machine: expected the file {path.name} in the folder {path.parent} (the root is "
         f"${DOWNLOAD_ENV}, or {DOWNLOAD_DEFAULT}). Get {origin} and run: "
         f"python -m vit_kernels.convert --input {source} --output {path} --to mindformers")
-
-
-def config_fields(opened: Checkpoint) -> dict[str, Any]:
-    """Fields of the model's configuration for an opened checkpoint: of the YAML file that `save_pretrained` put beside it
-    where there is one, else `Checkpoint.config`."""
-    beside = Path(opened.path).with_suffix(".yaml")
-    return read_config(beside) if beside.is_file() else opened.config
-
-
-def read_config(path: str | os.PathLike) -> dict[str, Any]:
-    """The fields of `model.model_config` in a YAML file of MindFormers' layout; a plain mapping of fields is taken too.
-
-    Raises:
-        ValueError: not such a file.
-    """
-    document = read_yaml(path)
-    model = document.get("model", document)
-    fields = model.get("model_config", model) if isinstance(model, dict) else None
-    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        raise ValueError(f"{path} has no model.model_config; expected MindFormers' layout or a mapping of configuration fields")
-    return dict(fields)
-
-
-def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
-    """A YAML file whose top level is a mapping.
-
-    Raises:
-        ValueError: unreadable, too large, not YAML, or something else at the top.
-    """
-    import yaml  # here and below: importing the models must cost no more than MindSpore does
-
-    try:
-        if os.path.getsize(path) > _MAX_YAML:
-            raise ValueError(f"{path} has {os.path.getsize(path):,} bytes, the limit for a configuration is {_MAX_YAML:,}")
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as YAML ({' '.join(str(error).split())[:200]})") from None
-    if not isinstance(document, dict):
-        raise ValueError(f"{path} holds {type(document).__name__}, expected a mapping")
-    return document
 
 
 class PretrainedConfig:

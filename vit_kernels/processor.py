@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
+from vit_kernels.config_files import read_yaml
 from vit_kernels.data.inputs import to_images
 from vit_kernels.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit_kernels.models import ViTConfig
-from vit_kernels.pretrained import read_yaml
 
 # MindFormers' spelling of Pillow's filters.
 INTERPOLATIONS = {"cubic": "bicubic", "linear": "bilinear", "area": "bilinear", "antialias": "lanczos", "pilcubic": "bicubic"}

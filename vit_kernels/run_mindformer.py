@@ -76,8 +76,8 @@ def main(argv: list[str], script_folder: str | os.PathLike | None = None) -> int
         raise UsageError("--num_samples is not supported: name a folder with fewer images")
     overrides = _dotted(rest) + [_pair(text) for text in args.options]
 
+    from vit_kernels.config_files import read_yaml
     from vit_kernels.mindformers_config import override
-    from vit_kernels.pretrained import read_yaml
 
     path = Path(args.config)
     if not path.exists() and script_folder is not None:

@@ -113,8 +113,8 @@ def _opened(where: str | None):
 
 def _config(args: argparse.Namespace, recipe, opened, classes: int):
     """The architecture: that of --model, else of the checkpoint, else of the recipe."""
+    from vit_kernels.config_files import config_fields
     from vit_kernels.models import ViTConfig, create_config
-    from vit_kernels.pretrained import config_fields
 
     there = ViTConfig(**{**config_fields(opened), "checkpoint_name_or_path": None}) if opened is not None else None
     rate = recipe.model["drop_path_rate"]

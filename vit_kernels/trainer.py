@@ -13,6 +13,7 @@ import mindspore as ms
 from mindspore import nn
 
 from vit_kernels import checkpoint as checkpoints
+from vit_kernels.config_files import read_yaml
 from vit_kernels.data import Loader
 from vit_kernels.data.images import ImageDataset
 from vit_kernels.data.mindspore_dataset import DatasetLoader
@@ -23,7 +24,7 @@ from vit_kernels.manifest import Manifest, manifest_of, manifest_of_model
 from vit_kernels.mindformers_config import Settings, settings_of
 from vit_kernels.models import ViTForImageClassification, count_parameters, create_config
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
-from vit_kernels.pretrained import WeightsMissing, find_weights, read_yaml
+from vit_kernels.pretrained import WeightsMissing, find_weights
 from vit_kernels.trainer_data import checked, class_names, described, images_of
 from vit_kernels.training import fit
 from vit_kernels.training.evaluation import evaluate

@@ -95,6 +95,17 @@ def test_no_classes_gives_features(mode):
     assert model(x).shape == (2, 3) and list(arrays(model))[-2:] == ["head.weight", "head.bias"]
 
 
+def test_the_two_halves_of_the_forward_pass(mode):
+    model = randomised()
+    x = Tensor(_torch.images(model.config, 2))
+    tokens = model.forward_features(x)
+    np.testing.assert_allclose(model.forward_head(tokens).asnumpy(), in_torch(model, x.asnumpy()), atol=2e-5)
+    features = model.forward_head(tokens, pre_logits=True).asnumpy()
+    model.reset_classifier(0)
+    assert features.shape == (2, 32)
+    np.testing.assert_allclose(features, in_torch(model, x.asnumpy()), atol=2e-5)
+
+
 @pytest.mark.parametrize("pools", [("avg", "token"), ("token", "avg")])
 def test_another_pooling(mode, pools):
     """Its norm starts as a fresh model's, as it does when weights are loaded for fine-tuning."""

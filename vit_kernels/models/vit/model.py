@@ -118,10 +118,11 @@ class ViTForImageClassification(ClassifierAdaptation, ViTModel):
         if self.config.num_classes:
             self.head = Linear(self.config.embed_dim, self.config.num_classes, True, self.backend)
 
-    def forward_head(self, tokens: Tensor) -> Tensor:
-        """tokens (B, N, embed_dim) of `forward_features` -> logits (B, num_classes)."""
+    def forward_head(self, tokens: Tensor, pre_logits: bool = False) -> Tensor:
+        """tokens (B, N, embed_dim) of `forward_features` -> logits (B, num_classes); with pre_logits, or without classes, the
+        pooled features (B, embed_dim)."""
         features = self.pool(tokens)
-        if self.config.num_classes:
+        if self.config.num_classes and not pre_logits:
             return self.head(features)
         return features
 
