@@ -16,7 +16,8 @@ from PIL import Image
 from tests._commands import call, image_tree, refused, tiny_recipes
 from tests.checkpoint._models import hf_vit, timm_weights
 from vit_kernels import (
-    TrainingArguments, ViTConfig, ViTForImageClassification, ViTImageProcessor, ViTProcessor, checkpoint, convert, eval, predict, train,
+    TrainingArguments, ViTConfig, ViTForImageClassification, ViTImageProcessor, ViTProcessor, checkpoint, convert, eval,
+    predict, train,
 )
 from vit_kernels.data.preprocessing import Preprocessing
 from vit_kernels.inference import load_classifier
@@ -160,7 +161,8 @@ def test_damaged_companions(own, pynative_mode):
         Path("a.yaml").write_text(yaml.safe_dump({**document, **damage}))
         with pytest.raises(checkpoint.CheckpointError, match=word):
             load_classifier("a.ckpt")
-    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
     for text in (bomb, "a: &a [*a]\nclasses: *a\n", "preprocessing: &p {mean: *p}\n"):
         Path("a.yaml").write_text(text + yaml.safe_dump({"model": document["model"]}))
         with pytest.raises(ValueError, match="refers to itself|cannot be read as YAML"):
@@ -196,8 +198,8 @@ def test_a_loaded_model_is_fed_as_it_was_trained(stated, pynative_mode):
     classify = pipeline("image_classification", model=model)
     assert (classify.classifier.preprocessing, classify.classifier.classes) == stated
     model.save_pretrained("saved")
-    for again in (ViTForImageClassification.from_pretrained("saved"),
-                  ViTForImageClassification(ViTConfig(**{**dict(model.config), "checkpoint_name_or_path": "saved/mindspore_model.ckpt"}))):
+    named = model.config.replace(checkpoint_name_or_path="saved/mindspore_model.ckpt")
+    for again in (ViTForImageClassification.from_pretrained("saved"), ViTForImageClassification(named)):
         known = pipeline(model=again).classifier
         assert (known.preprocessing, known.classes) == stated and again.config == model.config
     assert load_classifier("saved").preprocessing == stated[0]
@@ -221,7 +223,8 @@ def test_trainer_feeds_a_given_model_as_it_was_trained(stated, tree):
     model = ViTForImageClassification.from_pretrained("hf", backend="reference", num_classes=2, new_head=True)
     before = ms.get_context("mode")
     try:
-        trainer = Trainer(TrainingArguments(num_train_epochs=1, batch_size=4), model=model, train_dataset=str(tree), eval_dataset=str(tree))
+        trainer = Trainer(TrainingArguments(num_train_epochs=1, batch_size=4), model=model, train_dataset=str(tree),
+                          eval_dataset=str(tree))
         trainer.train()
         said = yaml.safe_load(next(Path("output").glob("*/config.yaml")).read_text())
         assert said["preprocessing"] == stated[0].to_dict() and said["preprocessing_from"].startswith("the given model")
@@ -296,8 +299,8 @@ def test_trainer_takes_it_too(own, tree, caplog):
               "train_dataset": {"num_parallel_workers": 0}}
 
     def run(document, **options) -> tuple[dict, Preprocessing]:
-        trainer = Trainer({**document, "output_dir": str(len(caplog.records)) + "out"}, train_dataset=str(tree), eval_dataset=str(tree),
-                          backend="reference", **options)
+        trainer = Trainer({**document, "output_dir": str(len(caplog.records)) + "out"}, train_dataset=str(tree),
+                          eval_dataset=str(tree), backend="reference", **options)
         trainer.finetune("run.safetensors")
         folder, = Path(trainer.settings.output_dir).iterdir()
         return yaml.safe_load((folder / "config.yaml").read_text()), trainer.classifier(True).preprocessing
@@ -305,7 +308,8 @@ def test_trainer_takes_it_too(own, tree, caplog):
     before = ms.get_context("mode")
     try:
         said, used = run(recipe)
-        assert said["preprocessing"] == ODD.to_dict() and used == ODD and said["preprocessing_from"] == "run.safetensors (its header)"
+        assert said["preprocessing"] == ODD.to_dict() and used == ODD
+        assert said["preprocessing_from"] == "run.safetensors (its header)"
         assert not any("was trained with" in r.getMessage() for r in caplog.records)
         said, used = run({**recipe, "eval_dataset": {"transforms": [{"type": "Resize", "size": 36}]}})
         assert used == Preprocessing((32, 32), crop_pct=32 / 36.5) or used.crop_pct == 32 / 36

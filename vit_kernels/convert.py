@@ -102,8 +102,8 @@ def convert(source: str, output: str, vocabulary: str = "auto", target: str | No
         print(f"  left behind: {what}: {why}")
     print("Weights conversion completes.", flush=True)
     return {"input": opened.path, "format": opened.format, "vocabulary": opened.vocabulary, "output": written, "target": target,
-            "mapped": len(opened.tensors), "unmapped": opened.unexpected, "ignored": len(opened.ignored), "bytes": size, "kept": kept,
-            "left_behind": left}
+            "mapped": len(opened.tensors), "unmapped": opened.unexpected, "ignored": len(opened.ignored), "bytes": size,
+            "kept": kept, "left_behind": left}
 
 
 def _write(opened, output: str, target: str, dtype: str | None) -> tuple[str, dict[str, str], dict[str, str]]:

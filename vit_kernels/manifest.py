@@ -1,5 +1,5 @@
-"""What belongs to weights besides the weights: architecture, preprocessing, class names. Read from, and written for, the files
-that carry it: our own header, `save_pretrained`'s YAML file, Hugging Face's config.json and preprocessor_config.json.
+"""What belongs to weights besides the weights: architecture, preprocessing, class names. Read from, and written for, the
+files that carry it: our own header, `save_pretrained`'s YAML file, Hugging Face's config.json and preprocessor_config.json.
 """
 
 from __future__ import annotations
@@ -87,10 +87,12 @@ class Manifest:
         """This manifest for a model whose size, channels or classes have changed since it was read."""
         channels = config.in_chans == self.preprocessing.channels
         named = self.named and len(self.classes) == config.num_classes
-        return dataclasses.replace(
-            self, config=config.to_dict(), named=named, classes=self.classes if named else _default_names(config.num_classes),
-            preprocessing=dataclasses.replace(self.preprocessing, image_size=config.image_hw) if channels
-            else mae_preprocessing(config.image_hw, config.in_chans), preprocessing_from=self.preprocessing_from if channels else "")
+        if channels:
+            preprocessing, stated = dataclasses.replace(self.preprocessing, image_size=config.image_hw), self.preprocessing_from
+        else:
+            preprocessing, stated = mae_preprocessing(config.image_hw, config.in_chans), ""
+        return dataclasses.replace(self, config=config.to_dict(), preprocessing=preprocessing, preprocessing_from=stated,
+                                   named=named, classes=self.classes if named else _default_names(config.num_classes))
 
 
 def header_of(config: dict[str, Any], preprocessing: Preprocessing, classes: list[str], training: dict[str, Any]) -> str:
@@ -116,8 +118,8 @@ def manifest_of(opened: Checkpoint, image_hw: tuple[int, int] | None = None) -> 
         try:
             header = json.loads(opened.metadata[OWN_HEADER])
             stated = dataclasses.replace(Preprocessing.from_dict(header["preprocessing"]), image_size=image_hw)
-            return Manifest(config, stated, [str(name) for name in header["classes"]], dict(header["training"]), "its header", True,
-                            True)
+            names = [str(name) for name in header["classes"]]
+            return Manifest(config, stated, names, dict(header["training"]), "its header", True, True)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{opened.path}: its {OWN_HEADER} header is damaged ({str(error)[:100]})") from None
     preprocessing, where = _preprocessing(opened, image_hw, architecture.in_chans)
@@ -131,7 +133,8 @@ def manifest_of_model(model: Any) -> Manifest:
     config = model.config
     if getattr(model, "manifest", None) is not None:
         return model.manifest.of_model(config)
-    return Manifest(config.to_dict(), mae_preprocessing(config.image_hw, config.in_chans), _default_names(config.num_classes))
+    preprocessing = mae_preprocessing(config.image_hw, config.in_chans)
+    return Manifest(config.to_dict(), preprocessing, _default_names(config.num_classes))
 
 
 def foreign_preprocessing(opened: Checkpoint, config: ViTConfig) -> Preprocessing:

@@ -1,4 +1,4 @@
-"""What a classifier looked at, as a picture: the model's view of an image, the heat map on top of it, the likeliest classes."""
+"""What a classifier looked at, as a picture: the model's view of an image, the heat map on it, the likeliest classes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ TASK = "image_classification"
 
 
 def pipeline(task: str = TASK, model: Any = "vit_base_p16", tokenizer: Any = None, image_processor: Any = None,
-             audio_processor: Any = None, backend: str | None = None, allow_random: bool = False) -> "ImageClassificationPipeline":
+             audio_processor: Any = None, backend: str | None = None,
+             allow_random: bool = False) -> "ImageClassificationPipeline":
     """A callable that classifies images.
 
     Args:
@@ -47,7 +48,8 @@ def pipeline(task: str = TASK, model: Any = "vit_base_p16", tokenizer: Any = Non
                                                      None if backend in (None, "ms") else backend, allow_random))
 
 
-def classifier_of(model: Any, image_processor: Any = None, backend: str | None = None, allow_random: bool = False) -> Classifier:
+def classifier_of(model: Any, image_processor: Any = None, backend: str | None = None,
+                  allow_random: bool = False) -> Classifier:
     """A `Classifier` of a name, path, address, model or `Classifier`; random weights for a name only if they are allowed.
 
     Raises:

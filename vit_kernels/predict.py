@@ -22,12 +22,14 @@ COLUMNS = ("file", "rank", "index", "label", "score")
 def _parser() -> argparse.ArgumentParser:
     parser = _cli.parser("predict", "Print the likeliest classes of images.")
     parser.add_argument("--config", help="a recipe in MindFormers' YAML schema; the options are then those of run_mindformer.py")
-    parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR", help="image files, folders, patterns such as 'a/*.jpg', http(s) addresses")
-    parser.add_argument("--predict-data", "--predict_data", "--data-dir", "--data_dir", nargs="+", default=[], metavar="IMAGE_OR_DIR", help="the same")
+    parser.add_argument("images", nargs="*", metavar="IMAGE_OR_DIR",
+                        help="image files, folders, patterns such as 'a/*.jpg', http(s) addresses")
+    parser.add_argument("--predict-data", "--predict_data", "--data-dir", "--data_dir", nargs="+", default=[],
+                        metavar="IMAGE_OR_DIR", help="the same")
     parser.add_argument("--checkpoint", "--load_checkpoint",
                         help="a checkpoint file of any supported kind or a run's output folder; default: the newest run in output/")
-    parser.add_argument("--model", help="a named model such as vit_base_p16: its weights on this machine, or the architecture that "
-                        "--checkpoint must have")
+    parser.add_argument("--model", help="a named model such as vit_base_p16: its weights on this machine, or the "
+                        "architecture that --checkpoint must have")
     parser.add_argument("--allow-random", "--allow_random", action="store_true",
                         help="predict with random weights where --model has none on this machine, instead of refusing to")
     parser.add_argument("--timeout", type=_cli.positive_float, default=10.0, help="seconds to wait for an address")
@@ -128,7 +130,8 @@ def predict_files(classifier, files: list[str], topk: int, batch_size: int, time
             images = []
             for file in batch:
                 try:
-                    images.append((file, fetch_image(file, channels, timeout) if is_address(file) else open_image(file, channels)))
+                    image = fetch_image(file, channels, timeout) if is_address(file) else open_image(file, channels)
+                    images.append((file, image))
                 except (ImageError, DownloadError) as error:
                     failed += 1
                     bar.write(f"error: {error}", file=sys.stderr)

@@ -26,9 +26,10 @@ def _parser() -> argparse.ArgumentParser:
                         help="weights to fine-tune: a file of any supported kind, a folder, a run's output folder, a name, an "
                         "address. A classifier for other classes starts anew; images are prepared as the checkpoint says")
     for name in ("--mean", "--std"):
-        parser.add_argument(name, type=float, nargs="+", help="of the images, per channel in 0..1; default: the checkpoint's, else "
-                            "the recipe's")
-    parser.add_argument("--crop-pct", "--crop_pct", type=_cli.positive_float, help="the crop's share of the resized image; same default")
+        parser.add_argument(name, type=float, nargs="+",
+                            help="of the images, per channel in 0..1; default: the checkpoint's, else the recipe's")
+    parser.add_argument("--crop-pct", "--crop_pct", type=_cli.positive_float,
+                        help="the crop's share of the resized image; same default")
     parser.add_argument("--interpolation", help="bicubic, bilinear, nearest or lanczos; same default")
     parser.add_argument("--epochs", type=_cli.positive_int, help="passes over the training images; default: the recipe's")
     parser.add_argument("--batch-size", "--batch_size", type=_cli.positive_int, help="default: the recipe's")
@@ -119,7 +120,7 @@ def _config(args: argparse.Namespace, recipe, opened, classes: int):
     there = ViTConfig(**{**config_fields(opened), "checkpoint_name_or_path": None}) if opened is not None else None
     rate = recipe.model["drop_path_rate"]
     if args.model is None:
-        return there.replace(num_classes=classes, drop_path_rate=rate) if there else ViTConfig(**recipe.model, num_classes=classes)
+        return (there or ViTConfig(**recipe.model)).replace(num_classes=classes, drop_path_rate=rate)
     try:
         return create_config(args.model, num_classes=classes, drop_path_rate=rate,
                              in_chans=there.in_chans if there else recipe.preprocessing.channels)
@@ -138,7 +139,8 @@ def _preprocessing(args: argparse.Namespace, recipe, opened, config):
         base, source = dataclasses.replace(recipe.preprocessing, image_size=config.image_hw), "the recipe"
     else:
         base, source = mae_preprocessing(config.image_hw, config.in_chans), "MAE's rule"
-    given = {name: getattr(args, name) for name in ("mean", "std", "crop_pct", "interpolation") if getattr(args, name) is not None}
+    flags = ("mean", "std", "crop_pct", "interpolation")
+    given = {name: getattr(args, name) for name in flags if getattr(args, name) is not None}
     try:
         made = dataclasses.replace(base, **given)
     except (ValueError, TypeError) as error:

@@ -133,7 +133,8 @@ class Trainer:
                  auto_trans_ckpt: bool | None = None, do_eval: bool = False) -> fit.Result:
         """Train from existing weights: as `train`, but they are required."""
         if not finetune_checkpoint and not self.settings.checkpoint:
-            raise UsageError("Trainer.finetune: finetune_checkpoint (--load_checkpoint) names no weights; give a path, an address or a name such as "
+            raise UsageError("Trainer.finetune: finetune_checkpoint (--load_checkpoint) names no weights; give a path, an "
+                             "address or a name such as "
                              "'mae_vit_base_p16', or use train() to start from scratch")
         return self.train(finetune_checkpoint, resume_training, auto_trans_ckpt, do_eval)
 

@@ -29,7 +29,8 @@ class ViTModel(Adaptation, Inspection, PretrainedModel, SerialCell):
 
     config_class = ViTConfig
 
-    def __init__(self, config: ViTConfig | None = None, backend: str | None = None, seed: int | None = None, draw: bool = True):
+    def __init__(self, config: ViTConfig | None = None, backend: str | None = None, seed: int | None = None,
+                 draw: bool = True):
         super().__init__(auto_prefix=True)
         self.config = config or ViTConfig()
         self.backend = resolve_backend(backend)
