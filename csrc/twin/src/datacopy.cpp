@@ -104,9 +104,7 @@ void CopyIn(const TensorRef& dst, const GlobalRef& src, const BlockCopy& c, cons
   in.spans.push_back(w);
   in.cost = GmCost(c.len, c.count);
   in.run = [=] {
-    for (uint32_t i = 0; i < c.count; ++i) {
-      MoveBytes(w.mem, w.addr + uint64_t(i) * uint64_t(to), Mem::GM, r.addr + uint64_t(i) * uint64_t(from), c.len);
-    }
+    MoveBytes({w.mem, w.addr, to}, {Mem::GM, r.addr, from}, c.len, c.count);
   };
   Issue(std::move(in));
 }
@@ -304,16 +302,15 @@ void CopyNd2Nz(const TensorRef& dst, const GlobalRef& src, const AscendC::Nd2NzP
     for (uint32_t k = 0; k < matrices; ++k) {
       const uint64_t s0 = src_addr + uint64_t(k) * q.srcNdMatrixStride * elem_bytes;
       const uint64_t d0 = dst_addr + uint64_t(k) * q.dstNzMatrixStride * elem_bytes;
+      const uint32_t whole = cols / c0, rest = (cols % c0) * elem_bytes;
       for (uint32_t row = 0; row < rows; ++row) {
-        for (uint32_t b = 0; b < col_blocks; ++b) {
-          const uint64_t d = d0 + uint64_t(b) * uint64_t(col_step) + uint64_t(row) * uint64_t(row_step);
-          const uint32_t n = std::min(c0, cols - b * c0) * elem_bytes;
-          if (n < kUnit) {  // the last column block is filled up with zeros
-            std::memset(Raw(Mem::L1, d + n), 0, kUnit - n);
-            MarkInit(Mem::L1, d + n, kUnit - n);
-          }
-          MoveBytes(Mem::L1, d, Mem::GM, s0 + uint64_t(row) * uint64_t(pitch) + uint64_t(b) * kUnit, n);
-        }
+        const uint64_t d = d0 + uint64_t(row) * uint64_t(row_step), s = s0 + uint64_t(row) * uint64_t(pitch);
+        MoveBytes({Mem::L1, d, col_step}, {Mem::GM, s, kUnit}, kUnit, whole);
+        if (!rest) continue;
+        const uint64_t tail = d + uint64_t(whole) * uint64_t(col_step);
+        MoveBytes(Mem::L1, tail, Mem::GM, s + uint64_t(whole) * kUnit, rest);
+        std::memset(Raw(Mem::L1, tail + rest), 0, kUnit - rest);  // the last column block is filled up with zeros
+        MarkInit(Mem::L1, tail + rest, kUnit - rest);
       }
     }
   };

@@ -88,10 +88,19 @@ InitRef FindInit(Mem mem, uint64_t addr) {
 }  // namespace
 
 void MoveBytes(Mem dst_mem, uint64_t dst, Mem src_mem, uint64_t src, uint64_t len) {
-  std::memmove(Raw(dst_mem, dst), Raw(src_mem, src), len);
+  MoveBytes({dst_mem, dst, 0}, {src_mem, src, 0}, len, 1);
+}
+
+void MoveBytes(const Pieces& dst, const Pieces& src, uint64_t len, uint32_t count) {
+  uint8_t* const to = Raw(dst.mem, dst.addr);
+  const uint8_t* const from = Raw(src.mem, src.addr);
+  for (uint32_t i = 0; i < count; ++i) std::memmove(to + i * dst.step, from + i * src.step, len);
   if (!Cur().launch->track_init) return;
-  const InitRef d = FindInit(dst_mem, dst), s = FindInit(src_mem, src);
-  if (d.bits && s.bits) InitBits::Copy(*d.bits, d.offset, *s.bits, s.offset, len);
+  const InitRef d = FindInit(dst.mem, dst.addr), s = FindInit(src.mem, src.addr);
+  if (!d.bits || !s.bits) return;
+  for (uint32_t i = 0; i < count; ++i) {
+    InitBits::Copy(*d.bits, size_t(int64_t(d.offset) + i * dst.step), *s.bits, size_t(int64_t(s.offset) + i * src.step), len);
+  }
 }
 
 void MarkInit(Mem mem, uint64_t addr, uint64_t len) {

@@ -44,52 +44,100 @@ void FractalSpansB(Instr& in, const TensorRef& t, uint32_t k, uint32_t n, uint32
   }
 }
 
-float Load(const uint8_t* p, ElemType type) {
-  uint16_t u;
-  switch (type) {
-    case ElemType::kHalf: std::memcpy(&u, p, 2); return HalfBitsToFloat(u);
-    case ElemType::kBf16: std::memcpy(&u, p, 2); return Bf16BitsToFloat(u);
-    default: {
-      float f;
-      std::memcpy(&f, p, 4);
-      return f;
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define VIT_TWIN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VIT_TWIN_CLONES
+#endif
+
+// Rows of 32 B, one after the other, as floats.
+VIT_TWIN_CLONES
+void Unpack(const uint8_t* from, ElemType type, uint32_t rows, float* out) {
+  if (type == ElemType::kFloat) {
+    std::memcpy(out, from, size_t(rows) * 32);
+    return;
+  }
+  const bool is_half = type == ElemType::kHalf;
+  for (uint32_t i = 0; i < rows * kTile; i += kTile) {
+    uint16_t u[kTile];
+    std::memcpy(u, from + i * 2, 32);
+    if (is_half) {
+      for (uint32_t j = 0; j < kTile; ++j) out[i + j] = HalfBitsToFloat(u[j]);
+    } else {
+      for (uint32_t j = 0; j < kTile; ++j) out[i + j] = Bf16BitsToFloat(u[j]);
     }
   }
 }
 
-// acc[n] += a * b[n]; the product of two 16-bit floats is exact in fp32, so fused or not is the same.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-void AddScaled(float* acc, const float* b, float a, uint32_t n) {
-  for (uint32_t j = 0; j < n; ++j) acc[j] += a * b[j];
+// Operands as floats: a is m x k, b is k x n, c is m x n. Rows of a are `depth` apart, those of b and c `pitch`, a
+// multiple of 16.
+struct Floats {
+  uint32_t m, n, k, depth, pitch;
+  const float *a, *b;
+  float* c;
+};
+
+// Columns of c as one vector, which hosts without such registers take in parts.
+typedef float Columns __attribute__((vector_size(4 * kTile)));
+typedef float UnalignedColumns __attribute__((vector_size(4 * kTile), aligned(4), may_alias));
+#define VIT_TWIN_COLUMNS(p) (*reinterpret_cast<const UnalignedColumns*>(p))
+
+// c += a b for kRows rows from `i` and 16 kBlocks columns from `j`, one product after the other. A product of two
+// 16-bit floats is exact in fp32; it is rounded apart from the sum all the same, for fp32 operands.
+template <int kRows, int kBlocks>
+inline __attribute__((always_inline)) void Sequential(const Floats& f, uint32_t i, uint32_t j, bool reversed) {
+  Columns sum[kRows][kBlocks];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kBlocks; ++v) sum[r][v] = VIT_TWIN_COLUMNS(f.c + size_t(i + r) * f.pitch + j + v * kTile);
+  }
+  for (uint32_t q = 0; q < f.k; ++q) {
+    const uint32_t p = reversed ? f.k - 1 - q : q;
+    Columns column[kBlocks];
+    for (int v = 0; v < kBlocks; ++v) column[v] = VIT_TWIN_COLUMNS(f.b + size_t(p) * f.pitch + j + v * kTile);
+    for (int r = 0; r < kRows; ++r) {
+      const float a = f.a[size_t(i + r) * f.depth + p];
+      for (int v = 0; v < kBlocks; ++v) sum[r][v] += column[v] * a;
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kBlocks; ++v) std::memcpy(f.c + size_t(i + r) * f.pitch + j + v * kTile, &sum[r][v], 4 * kTile);
+  }
+}
+VIT_TWIN_CLONES
+void SequentialProduct(const Floats& f, bool reversed) {
+  for (uint32_t j = 0; j < f.n; j += 2 * kTile) {
+    const bool two = j + kTile < f.n;
+    uint32_t i = 0;
+    for (; i + 4 <= f.m; i += 4) two ? Sequential<4, 2>(f, i, j, reversed) : Sequential<4, 1>(f, i, j, reversed);
+    for (; i < f.m; ++i) two ? Sequential<1, 2>(f, i, j, reversed) : Sequential<1, 1>(f, i, j, reversed);
+  }
+}
+
+// Sixteen products are summed as a tree, then added.
+VIT_TWIN_CLONES
+void TreeProduct(const Floats& f) {
+  for (uint32_t i = 0; i < f.m; ++i) {
+    for (uint32_t j = 0; j < f.n; j += kTile) {
+      float* const c = f.c + size_t(i) * f.pitch + j;
+      Columns sum = VIT_TWIN_COLUMNS(c);
+      for (uint32_t p0 = 0; p0 < f.k; p0 += kTile) {
+        Columns part[kTile] = {};
+        for (uint32_t p = p0; p < std::min(f.k, p0 + kTile); ++p) {
+          part[p - p0] = VIT_TWIN_COLUMNS(f.b + size_t(p) * f.pitch + j) * f.a[size_t(i) * f.depth + p];
+        }
+        for (uint32_t step = 1; step < kTile; step *= 2) {
+          for (uint32_t p = 0; p < kTile; p += 2 * step) part[p] += part[p + step];
+        }
+        sum += part[0];
+      }
+      std::memcpy(c, &sum, sizeof(sum));
+    }
+  }
 }
 
 struct Shape {
   uint32_t m, n, k;
 };
-
-// One row of C: acc[0..n) += A[i][:] * B, in the launch's order.
-void RowProduct(float* acc, const float* a, const float* b, const Shape& s, int order, std::vector<float>& scratch) {
-  if (order == 0) {
-    for (uint32_t p = 0; p < s.k; ++p) AddScaled(acc, b + size_t(p) * s.n, a[p], s.n);
-  } else if (order == 2) {
-    for (uint32_t p = s.k; p-- > 0;) AddScaled(acc, b + size_t(p) * s.n, a[p], s.n);
-  } else {  // sixteen products are summed as a tree, then added
-    scratch.assign(size_t(kTile) * s.n, 0.0f);
-    for (uint32_t p0 = 0; p0 < s.k; p0 += kTile) {
-      const uint32_t w = std::min(kTile, s.k - p0);
-      std::fill(scratch.begin(), scratch.end(), 0.0f);
-      for (uint32_t p = 0; p < w; ++p) AddScaled(scratch.data() + size_t(p) * s.n, b + size_t(p0 + p) * s.n, a[p0 + p], s.n);
-      for (uint32_t step = 1; step < kTile; step *= 2) {
-        for (uint32_t p = 0; p + step < kTile; p += 2 * step) {
-          AddScaled(scratch.data() + size_t(p) * s.n, scratch.data() + size_t(p + step) * s.n, 1.0f, s.n);
-        }
-      }
-      AddScaled(acc, scratch.data(), 1.0f, s.n);
-    }
-  }
-}
 
 struct Product {
   Shape s;
@@ -102,28 +150,49 @@ struct Product {
 void RunProduct(const Product& p) {
   const uint32_t elem = p.in == ElemType::kFloat ? 4 : 2, per_row = 32 / elem;
   const uint32_t k_blocks = Up(p.s.k, per_row), n_blocks = Up(p.s.n, kTile), m_pad = Up(p.s.m, kTile) * kTile;
-  static thread_local std::vector<float> a, b, acc, scratch;
-  a.resize(p.s.k);
-  b.resize(size_t(p.s.k) * p.s.n);
-  acc.resize(p.s.n);
+  const uint32_t pitch = n_blocks * kTile, depth = k_blocks * per_row;
+  static thread_local std::vector<float> a, b, c, rows_of;
+  a.resize(size_t(p.s.m) * depth);
+  rows_of.resize(std::max(kTile, p.s.n) * size_t(kTile));
+  b.assign(size_t(depth) * pitch, 0.0f);
+  c.assign(size_t(p.s.m) * pitch, 0.0f);
   const uint8_t* pa = Raw(Mem::L0A, p.a);
   const uint8_t* pb = Raw(Mem::L0B, p.b);
   uint8_t* pc = Raw(Mem::L0C, p.c);
-  for (uint32_t k = 0; k < p.s.k; ++k) {
-    const uint8_t* row = pb + size_t(k / per_row) * n_blocks * 512 + (k % per_row) * elem;
-    for (uint32_t n = 0; n < p.s.n; ++n) b[size_t(k) * p.s.n + n] = Load(row + size_t(n) * 32, p.in);
-  }
   const auto c_at = [&](uint32_t m, uint32_t n) { return pc + (size_t(n / kTile) * m_pad + m) * 64 + (n % kTile) * 4; };
-  for (uint32_t m = 0; m < p.s.m; ++m) {
-    const uint8_t* row = pa + size_t(m / kTile) * k_blocks * 512 + (m % kTile) * 32;
-    for (uint32_t k = 0; k < p.s.k; ++k) a[k] = Load(row + size_t(k / per_row) * 512 + (k % per_row) * elem, p.in);
-    for (uint32_t n = 0; n < p.s.n; ++n) {
-      acc[n] = 0.0f;
-      if (p.accumulate) std::memcpy(&acc[n], c_at(m, n), 4);
-      if (p.has_bias) std::memcpy(&acc[n], Raw(Mem::BT, p.bias + n * 4), 4);
+  for (uint32_t m = 0; m < p.s.m; m += kTile) {
+    const uint32_t rows = std::min(kTile, p.s.m - m);
+    for (uint32_t kb = 0; kb < k_blocks; ++kb) {
+      Unpack(pa + (size_t(m / kTile) * k_blocks + kb) * 512, p.in, rows, rows_of.data());
+      for (uint32_t r = 0; r < rows; ++r) {
+        std::memcpy(&a[size_t(m + r) * depth + kb * per_row], &rows_of[r * per_row], per_row * 4);
+      }
     }
-    RowProduct(acc.data(), a.data(), b.data(), p.s, p.order, scratch);
-    for (uint32_t n = 0; n < p.s.n; ++n) std::memcpy(c_at(m, n), &acc[n], 4);
+  }
+  for (uint32_t kb = 0; kb < k_blocks; ++kb) {  // a row of 32 B holds consecutive k of one n
+    Unpack(pb + size_t(kb) * pitch * 32, p.in, p.s.n, rows_of.data());
+    float* const to = &b[size_t(kb) * per_row * pitch];
+    for (uint32_t n0 = 0; n0 < p.s.n; n0 += kTile) {
+      const uint32_t n1 = std::min(p.s.n, n0 + kTile);
+      for (uint32_t k = 0; k < per_row; ++k) {
+        for (uint32_t n = n0; n < n1; ++n) to[size_t(k) * pitch + n] = rows_of[n * per_row + k];
+      }
+    }
+  }
+  // Whole blocks of 16 columns: where the matrix ends inside one, b is zero and what comes out goes nowhere.
+  for (uint32_t m = 0; m < p.s.m; ++m) {
+    for (uint32_t n = 0; n < p.s.n; n += kTile) {
+      const size_t bytes = std::min(kTile, p.s.n - n) * 4;
+      if (p.accumulate) std::memcpy(&c[size_t(m) * pitch + n], c_at(m, n), bytes);
+      if (p.has_bias) std::memcpy(&c[size_t(m) * pitch + n], Raw(Mem::BT, p.bias + n * 4), bytes);
+    }
+  }
+  const Floats floats{p.s.m, p.s.n, p.s.k, depth, pitch, a.data(), b.data(), c.data()};
+  p.order == 1 ? TreeProduct(floats) : SequentialProduct(floats, p.order == 2);
+  for (uint32_t m = 0; m < p.s.m; ++m) {
+    for (uint32_t n = 0; n < p.s.n; n += kTile) {
+      std::memcpy(c_at(m, n), &c[size_t(m) * pitch + n], std::min(kTile, p.s.n - n) * 4);
+    }
   }
   // What the padding holds afterwards is undefined.
   const uint32_t n_pad = n_blocks * kTile;

@@ -103,6 +103,13 @@ uint8_t* Raw(Mem mem, uint64_t addr);
 
 // Moves bytes together with their "was this ever written" bits; for `run` of copy spans.
 void MoveBytes(Mem dst_mem, uint64_t dst, Mem src_mem, uint64_t src, uint64_t len);
+// The same for `count` pieces, each so many bytes after the one before; all of a side in one tensor.
+struct Pieces {
+  Mem mem;
+  uint64_t addr;
+  int64_t step;
+};
+void MoveBytes(const Pieces& dst, const Pieces& src, uint64_t len, uint32_t count);
 // Declares bytes written / never written; Issue() does it for write spans without `copy`.
 void MarkInit(Mem mem, uint64_t addr, uint64_t len);
 void MarkUninit(Mem mem, uint64_t addr, uint64_t len);

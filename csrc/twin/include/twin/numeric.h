@@ -32,12 +32,13 @@ inline uint16_t FloatToHalfBits(float f) {
   return static_cast<uint16_t>(sign | ((r - 0x38000000u) >> 13));
 }
 
+// Without a branch, so that loops over it become vector code: the 15 bits as the upper ones of a float, whose exponent
+// is then 112 too small; the product is exact, also from subnormals.
 inline float HalfBitsToFloat(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t a = h & 0x7fffu;
-  if (a >= 0x7c00u) return BitsFloat(sign | 0x7f800000u | ((a & 0x3ffu) << 13));
-  if (a >= 0x0400u) return BitsFloat(sign | ((a << 13) + 0x38000000u));
-  return BitsFloat(sign | FloatBits(static_cast<float>(a) * 5.9604644775390625e-8f));  // a * 2^-24
+  const uint32_t a = static_cast<uint32_t>(h & 0x7fffu) << 13;
+  const uint32_t finite = FloatBits(BitsFloat(a) * 0x1p112f);
+  return BitsFloat(sign | (a >= 0x0f800000u ? a | 0x7f800000u : finite));
 }
 
 inline uint16_t FloatToBf16Bits(float f) {
