@@ -59,7 +59,7 @@ RECIPES = {
         preprocessing=Preprocessing((28, 28), (0.2860,), (0.3530,), crop_pct=1.0),
         # A few passes over 60,000 images do not overfit: augmentation would only slow this model down.
         augmentation=Augmentation(label_smoothing=0.1),
-        epochs=8, batch_size=64, lr=6e-4, warmup_epochs=0.5, clip_norm=1.0),
+        epochs=12, batch_size=64, lr=6e-4, warmup_epochs=0.5, clip_norm=1.0),
     # From scratch on photos: augmentation and schedule of DeiT (arXiv:2012.12877), scaled to small batches.
     "folder": Recipe(
         model={"image_size": 224, "patch_size": 16, "embed_dim": 192, "depth": 12, "num_heads": 3, "in_chans": 3,
