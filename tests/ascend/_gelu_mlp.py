@@ -89,14 +89,24 @@ def gradients(case: Case, v: dict[str, np.ndarray], h: np.ndarray) -> tuple[np.n
     return dh @ v["w1"], dh.T @ v["x"], dh.sum(0), v["dy"].T @ g, v["dy"].sum(0)
 
 
-def torch_both(case: Case, v: dict[str, np.ndarray]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """y and the gradients as torch computes them in the case's dtype."""
-    kind = getattr(torch, case.dtype)
-    x, w1, b1, w2, b2 = (torch.tensor(v[name]).to(kind).requires_grad_() for name in ("x", "w1", "b1", "w2", "b2"))
+def _torch_forward(case: Case, x, w1, b1, w2, b2) -> torch.Tensor:
     hidden = torch.nn.functional.gelu(torch.nn.functional.linear(x, w1, b1), approximate=("none", "tanh")[case.approximate])
-    y = torch.nn.functional.linear(hidden, w2, b2)
-    y.backward(torch.tensor(v["dy"]).to(kind))
-    return y.detach().to(torch.float64).numpy(), tuple(p.grad.to(torch.float64).numpy() for p in (x, w1, b1, w2, b2))
+    return torch.nn.functional.linear(hidden, w2, b2)
+
+
+def torch_forward(case: Case, v: dict[str, np.ndarray]) -> np.ndarray:
+    """y as torch computes it in the case's dtype."""
+    kind = getattr(torch, case.dtype)
+    y = _torch_forward(case, *(torch.tensor(v[name]).to(kind) for name in ("x", "w1", "b1", "w2", "b2")))
+    return y.to(torch.float64).numpy()
+
+
+def torch_gradients(case: Case, v: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """dx, dw1, db1, dw2, db2 as torch computes them in the case's dtype."""
+    kind = getattr(torch, case.dtype)
+    leaves = [torch.tensor(v[name]).to(kind).requires_grad_() for name in ("x", "w1", "b1", "w2", "b2")]
+    _torch_forward(case, *leaves).backward(torch.tensor(v["dy"]).to(kind))
+    return tuple(p.grad.to(torch.float64).numpy() for p in leaves)
 
 
 def run_forward(case: Case, v: dict[str, np.ndarray], save: bool = True, **kwargs) -> dict:
@@ -143,8 +153,7 @@ def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
     assert result["diagnostics"] == []
     y, h = values(result)
     expected, pre = forward(case, v)
-    peer, _ = torch_both(case, v)
-    check_error(y, peer, expected, 1.5, UNIT[case.dtype] / 2, "y")
+    check_error(y, torch_forward(case, v), expected, 1.5, UNIT[case.dtype] / 2, "y")
     assert (np.abs(h - pre) <= UNIT[case.dtype] * 1.01 * np.abs(pre) + 1e-5).all()
     return result
 
@@ -156,8 +165,7 @@ def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
     _, pre = forward(case, v)
     result = run_backward(case, v, to_bits(pre, case.dtype), **kwargs)
     assert result["diagnostics"] == []
-    _, peers = torch_both(case, v)
-    for name, actual, peer, expected in zip(("dx", "dw1", "db1", "dw2", "db2"), values(result), peers,
+    for name, actual, peer, expected in zip(("dx", "dw1", "db1", "dw2", "db2"), values(result), torch_gradients(case, v),
                                             gradients(case, v, pre)):
         check_error(actual, peer, expected, 2, UNIT[case.dtype] / 2, name)
     return result
