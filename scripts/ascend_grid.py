@@ -1,9 +1,11 @@
 """Every Ascend C kernel on the twin: all ViT widths, token counts, batches and dtypes, held against float64 and torch, without
 a diagnostic in strict mode and with the same bits in every order of execution.
 
-    python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N]
+    python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N] [--record F]
 
-The whole grid takes hours. `--most-elements` leaves out problems with larger activations and says how many.
+The whole grid takes more than a day on one core, small problems first. `--most-elements` leaves out problems with larger
+activations and says how many. `--record` names a file to which every case that holds is added, and whose cases are not run
+again while the sources of kernels and twin are the same: an interrupted run goes on with the same command.
 Exit code 1 when a case fails; each failure is printed as it happens.
 """
 
@@ -11,13 +13,16 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import hashlib
+import json
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
@@ -90,6 +95,31 @@ def check(kernel: str, case, seeds: int) -> str:
     return ""
 
 
+class Record:
+    """The cases that held, in a file of JSON lines.
+
+    Args:
+        path: the file; None for no record.
+    """
+
+    def __init__(self, path: str | None):
+        sources = sorted(p for folder in ("ascend", "twin") for p in (ROOT / "csrc" / folder).rglob("*") if p.is_file())
+        self.sources = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+        self.path = path and Path(path)
+        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        self.seeds = {(r["kernel"], r["case"]): r["seeds"] for r in map(json.loads, lines) if r["sources"] == self.sources}
+
+    def holds(self, kernel: str, case, seeds: int) -> bool:
+        """Whether an earlier run found so, with at least as many orders."""
+        return self.seeds.get((kernel, str(case)), -1) >= seeds
+
+    def add(self, kernel: str, case, seeds: int) -> None:
+        """Remember a case."""
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"sources": self.sources, "kernel": kernel, "case": str(case), "seeds": seeds}) + "\n")
+
+
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,22 +127,26 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20, help="random orders of execution per case")
     parser.add_argument("--most-elements", type=int, default=0, help="leave out cases with more activations; 0: none")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--record", metavar="FILE", help="remember in FILE what held, and do not run it again")
     args = parser.parse_args()
     names = args.kernels.split(",")
     unknown = set(names) - set(KERNELS)
     if unknown:
         parser.error(f"unknown kernel {', '.join(sorted(unknown))}; expected some of {', '.join(KERNELS)}")
-    failures = 0
+    failures, record = 0, Record(args.record)
     with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
         for name in names:
-            begin, cases = time.perf_counter(), list(KERNELS[name][0]())
+            begin, cases = time.perf_counter(), sorted(KERNELS[name][0](), key=elements)
             chosen = [c for c in cases if not args.most_elements or elements(c) <= args.most_elements]
-            work = {pool.submit(check, name, case, args.seeds): case for case in chosen}
+            work = {pool.submit(check, name, case, args.seeds): case for case in chosen
+                    if not record.holds(name, case, args.seeds)}
             bad = 0
             for done in concurrent.futures.as_completed(work):
                 if done.result():
                     bad += 1
                     print(f"FAILED {name} {work[done]}: {done.result()}", flush=True)
+                else:
+                    record.add(name, work[done], args.seeds)
             failures += bad
             left_out = len(cases) - len(chosen)
             print(f"{name:16} {len(chosen) - bad:4} of {len(chosen):4} cases hold, {args.seeds} random orders each"

@@ -8,10 +8,8 @@ Exit code 1 when fewer than 95 % of a kernel's mutants are noticed.
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,13 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
 )
-from tests.ascend._mutation import survivors  # noqa: E402
+from tests.ascend._mutation import launches, survivors  # noqa: E402
 
 ENOUGH = 0.95
-
-
-def _runs(module, run: Callable, cases) -> list[Callable[..., dict]]:
-    return [functools.partial(run, case, module.inputs(case)) for case in cases]
 
 
 def _gelu_backward(case, v, **kwargs) -> dict:
@@ -37,14 +31,14 @@ norm, added = _cases_layer_norm.MUTATION, _cases_layer_norm.with_add(_cases_laye
 KERNELS = {
     "vit_attention": lambda: _attention.forward_runs(_cases_attention.FORWARD_MUTATION),
     "vit_attention_grad": lambda: _attention.backward_runs(_cases_attention.BACKWARD_MUTATION),
-    "vit_layer_norm": lambda: _runs(_layer_norm, _layer_norm.run_forward, norm),
-    "vit_add_layer_norm": lambda: _runs(_layer_norm, _layer_norm.run_forward, added),
-    "vit_layer_norm_grad": lambda: _runs(_layer_norm, _layer_norm.run_backward, norm),
-    "vit_add_layer_norm_grad": lambda: _runs(_layer_norm, _layer_norm.run_backward, added),
-    "vit_linear": lambda: _runs(_linear, _linear.run_forward, _cases_linear.FORWARD_MUTATION),
-    "vit_linear_grad": lambda: _runs(_linear, _linear.run_backward, _cases_linear.BACKWARD_MUTATION),
-    "vit_gelu_mlp": lambda: _runs(_gelu_mlp, _gelu_mlp.run_forward, _cases_gelu_mlp.MUTATION),
-    "vit_gelu_mlp_grad": lambda: _runs(_gelu_mlp, _gelu_backward, _cases_gelu_mlp.MUTATION),
+    "vit_layer_norm": lambda: launches(_layer_norm.run_forward, norm, _layer_norm.inputs),
+    "vit_add_layer_norm": lambda: launches(_layer_norm.run_forward, added, _layer_norm.inputs),
+    "vit_layer_norm_grad": lambda: launches(_layer_norm.run_backward, norm, _layer_norm.inputs),
+    "vit_add_layer_norm_grad": lambda: launches(_layer_norm.run_backward, added, _layer_norm.inputs),
+    "vit_linear": lambda: launches(_linear.run_forward, _cases_linear.FORWARD_MUTATION, _linear.inputs),
+    "vit_linear_grad": lambda: launches(_linear.run_backward, _cases_linear.BACKWARD_MUTATION, _linear.inputs),
+    "vit_gelu_mlp": lambda: launches(_gelu_mlp.run_forward, _cases_gelu_mlp.MUTATION, _gelu_mlp.inputs),
+    "vit_gelu_mlp_grad": lambda: launches(_gelu_backward, _cases_gelu_mlp.MUTATION, _gelu_mlp.inputs),
 }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,29 +167,3 @@ def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
                                             gradients(case, v, pre)):
         check_error(actual, peer, expected, 2, UNIT[case.dtype] / 2, name)
     return result
-
-
-def unnoticed(op: str, cases: Iterable[Case], run: Callable[..., dict]) -> list[str]:
-    """Places whose synchronisation call can be left out, or whose buffer can be halved, without a diagnostic and without
-    a change of the result in another order of execution, in any of the cases."""
-    seen, noticed = set(), set()
-    for case in cases:
-        v = inputs(case)
-        bound = functools.partial(run, case, v)
-        clean = bound()
-        assert clean["diagnostics"] == []
-        sites = {site["site"] for site in native.twin_sync_sites(op)}
-        seen |= sites
-        noticed |= {site for site in sites - noticed if _is_noticed(site, clean, bound)}
-    assert seen
-    return sorted(seen - noticed)
-
-
-def _is_noticed(site: str, clean: dict, run: Callable[..., dict]) -> bool:
-    if run(mute=[site])["diagnostics"]:
-        return True
-    for order in ({"mode": "late"}, {"mode": "random", "seed": 1}, {"mode": "random", "seed": 2}):
-        result = run(mute=[site], **order)
-        if result["diagnostics"] or any(a.tobytes() != b.tobytes() for a, b in zip(result["outputs"], clean["outputs"])):
-            return True
-    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,20 +137,3 @@ def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
 def same_bits(a: dict, b: dict) -> bool:
     """Whether two runs returned the same outputs."""
     return all(np.asarray(p).tobytes() == np.asarray(q).tobytes() for p, q in zip(a["outputs"], b["outputs"]))
-
-
-def unnoticed(op: str, run: Callable[..., dict], cases: Iterable[Case]) -> tuple[dict[str, str], int]:
-    """Takes each flag, barrier and queue call away in turn, and half of each buffer. Returns the sites (and their kinds)
-    that no case reports the absence of, and how many sites there are."""
-    alive: dict[str, str] = {}
-    seen: set[str] = set()
-    for case in cases:
-        v = inputs(case)
-        assert run(case, v)["diagnostics"] == []
-        sites = {s["site"]: s["kind"] for s in native.twin_sync_sites(op) if s["executions"]}
-        alive |= {site: kind for site, kind in sites.items() if site not in seen}
-        for site in alive.keys() & sites.keys():
-            if run(case, v, mute=[site])["diagnostics"]:
-                del alive[site]
-        seen |= sites.keys()
-    return alive, len(seen)

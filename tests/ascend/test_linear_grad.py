@@ -8,6 +8,7 @@ import pytest
 from tests.ascend import _cases_linear as cases
 from tests.ascend import _linear as linear
 from tests.ascend._gelu_mlp import values
+from tests.ascend._mutation import launches, survivors
 from tests.twin import _native_module as native
 
 ORDERS = [{"mode": "late"}] + [{"mode": "random", "seed": seed} for seed in range(6)]
@@ -96,7 +97,7 @@ def test_estimate_of_vit_base_is_near_its_bound(out, form):
 
 def test_every_flag_barrier_and_buffer_is_missed():
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
-    alive, sites = linear.unnoticed("vit_linear_grad", linear.run_backward, cases.BACKWARD_MUTATION)
+    alive, sites = survivors("vit_linear_grad", launches(linear.run_backward, cases.BACKWARD_MUTATION, linear.inputs))
     assert sites > 100
     # Buffers of 32 bytes cannot be halved: that is the unit of allocation.
     assert set(alive.values()) <= {"InitBuffer"} and len(alive) <= 4
