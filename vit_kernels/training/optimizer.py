@@ -89,6 +89,8 @@ class AdamW(nn.Optimizer):
         # 1 - beta^t = -expm1(t log beta) keeps its digits when beta^t is close to 1, in the first steps.
         self.log_beta1 = Tensor([math.log(beta1)], ms.float32)
         self.log_beta2 = Tensor([math.log(beta2)], ms.float32)
+        # The stock kernel computes 1 - beta2 in fp32, which for 0.999 is off by 1e-5; v is too small by that factor.
+        self.root_of_v = float(np.sqrt((np.float32(1) - np.float32(beta2)) / (1 - beta2)))
         self.epsilon = eps
         self.kernel = ops.AdamWeightDecay()
         self.map = ops.HyperMap()
@@ -105,6 +107,7 @@ class AdamW(nn.Optimizer):
             now = ops.concat((ops.reshape(rate, (1,)), c1, c2))
             return self.map(ops.partial(_apply_fused, self.update, now), self.groups, self._parameters, self.exp_avg,
                             self.exp_avg_sq, gradients)
+        c2 = c2 * self.root_of_v
         update = ops.partial(_apply, self.kernel, rate * c2 / c1, self.epsilon * c2, c1 / c2, self.beta1, self.beta2)
         return self.map(update, self.decays, self.scales, self._parameters, self.exp_avg, self.exp_avg_sq, gradients)
 
