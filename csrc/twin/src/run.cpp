@@ -1,10 +1,27 @@
 #include "run.h"
 
+#include <cfenv>
 #include <stdexcept>
 
 namespace twin {
 
 namespace {
+
+// IEEE arithmetic, rounding to nearest, for as long as it lives. The caller's thread may be set otherwise: MindSpore's
+// flush subnormals to zero, which would lose the small gradients that float16 keeps there.
+class IeeeArithmetic {
+ public:
+  IeeeArithmetic() {
+    std::fegetenv(&callers_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~IeeeArithmetic() { std::fesetenv(&callers_); }
+  IeeeArithmetic(const IeeeArithmetic&) = delete;
+  IeeeArithmetic& operator=(const IeeeArithmetic&) = delete;
+
+ private:
+  std::fenv_t callers_;
+};
 
 constexpr size_t kMostBytes = size_t(1) << 42;  // of one tensor: nothing of the kind has more memory
 
@@ -49,6 +66,7 @@ void AddRegion(Launch& launch, GmKind kind, const std::string& name, size_t byte
 
 Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, const std::map<std::string, double>& attrs,
              const std::string& sku, const Settings& settings) {
+  const IeeeArithmetic ieee;
   const Op* op = FindOp(name);
   if (!op) {
     std::string known;

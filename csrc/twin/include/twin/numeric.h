@@ -32,12 +32,14 @@ inline uint16_t FloatToHalfBits(float f) {
   return static_cast<uint16_t>(sign | ((r - 0x38000000u) >> 13));
 }
 
-// Without a branch, so that loops over it become vector code: the 15 bits as the upper ones of a float, whose exponent
-// is then 112 too small; the product is exact, also from subnormals.
+// Without a branch, so that loops over it become vector code. A subnormal's mantissa is lined up below 2^-14 and 2^-14
+// taken off: both are normal floats, so that the value survives on a thread that flushes subnormals to zero, as
+// MindSpore's do.
 inline float HalfBitsToFloat(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t a = static_cast<uint32_t>(h & 0x7fffu) << 13;
-  const uint32_t finite = FloatBits(BitsFloat(a) * 0x1p112f);
+  const uint32_t subnormal = FloatBits(BitsFloat(a + 0x38800000u) - 0x1p-14f);
+  const uint32_t finite = a < 0x00800000u ? subnormal : a + 0x38000000u;
   return BitsFloat(sign | (a >= 0x0f800000u ? a | 0x7f800000u : finite));
 }
 
