@@ -4,13 +4,13 @@
 #include <vector>
 
 #include "launch.h"
+#include "product.h"
 #include "twin/cube.h"
 
 namespace twin {
 
 namespace {
 
-constexpr uint32_t kTile = 16;
 uint32_t Up(uint32_t v, uint32_t to) { return (v + to - 1) / to; }
 
 // Ranges of a matrix in fractals that hold real data: `rows` of every fractal row, `cols` of every fractal column.
@@ -44,97 +44,6 @@ void FractalSpansB(Instr& in, const TensorRef& t, uint32_t k, uint32_t n, uint32
   }
 }
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define VIT_TWIN_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define VIT_TWIN_CLONES
-#endif
-
-// Rows of 32 B, one after the other, as floats.
-VIT_TWIN_CLONES
-void Unpack(const uint8_t* from, ElemType type, uint32_t rows, float* out) {
-  if (type == ElemType::kFloat) {
-    std::memcpy(out, from, size_t(rows) * 32);
-    return;
-  }
-  const bool is_half = type == ElemType::kHalf;
-  for (uint32_t i = 0; i < rows * kTile; i += kTile) {
-    uint16_t u[kTile];
-    std::memcpy(u, from + i * 2, 32);
-    if (is_half) {
-      for (uint32_t j = 0; j < kTile; ++j) out[i + j] = HalfBitsToFloat(u[j]);
-    } else {
-      for (uint32_t j = 0; j < kTile; ++j) out[i + j] = Bf16BitsToFloat(u[j]);
-    }
-  }
-}
-
-// Operands as floats: a is m x k, b is k x n, c is m x n. Rows of a are `depth` apart, those of b and c `pitch`, a
-// multiple of 16.
-struct Floats {
-  uint32_t m, n, k, depth, pitch;
-  const float *a, *b;
-  float* c;
-};
-
-// Columns of c as one vector, which hosts without such registers take in parts.
-typedef float Columns __attribute__((vector_size(4 * kTile)));
-typedef float UnalignedColumns __attribute__((vector_size(4 * kTile), aligned(4), may_alias));
-#define VIT_TWIN_COLUMNS(p) (*reinterpret_cast<const UnalignedColumns*>(p))
-
-// c += a b for kRows rows from `i` and 16 kBlocks columns from `j`, one product after the other. A product of two
-// 16-bit floats is exact in fp32; it is rounded apart from the sum all the same, for fp32 operands.
-template <int kRows, int kBlocks>
-inline __attribute__((always_inline)) void Sequential(const Floats& f, uint32_t i, uint32_t j, bool reversed) {
-  Columns sum[kRows][kBlocks];
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kBlocks; ++v) sum[r][v] = VIT_TWIN_COLUMNS(f.c + size_t(i + r) * f.pitch + j + v * kTile);
-  }
-  for (uint32_t q = 0; q < f.k; ++q) {
-    const uint32_t p = reversed ? f.k - 1 - q : q;
-    Columns column[kBlocks];
-    for (int v = 0; v < kBlocks; ++v) column[v] = VIT_TWIN_COLUMNS(f.b + size_t(p) * f.pitch + j + v * kTile);
-    for (int r = 0; r < kRows; ++r) {
-      const float a = f.a[size_t(i + r) * f.depth + p];
-      for (int v = 0; v < kBlocks; ++v) sum[r][v] += column[v] * a;
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kBlocks; ++v) std::memcpy(f.c + size_t(i + r) * f.pitch + j + v * kTile, &sum[r][v], 4 * kTile);
-  }
-}
-VIT_TWIN_CLONES
-void SequentialProduct(const Floats& f, bool reversed) {
-  for (uint32_t j = 0; j < f.n; j += 2 * kTile) {
-    const bool two = j + kTile < f.n;
-    uint32_t i = 0;
-    for (; i + 4 <= f.m; i += 4) two ? Sequential<4, 2>(f, i, j, reversed) : Sequential<4, 1>(f, i, j, reversed);
-    for (; i < f.m; ++i) two ? Sequential<1, 2>(f, i, j, reversed) : Sequential<1, 1>(f, i, j, reversed);
-  }
-}
-
-// Sixteen products are summed as a tree, then added.
-VIT_TWIN_CLONES
-void TreeProduct(const Floats& f) {
-  for (uint32_t i = 0; i < f.m; ++i) {
-    for (uint32_t j = 0; j < f.n; j += kTile) {
-      float* const c = f.c + size_t(i) * f.pitch + j;
-      Columns sum = VIT_TWIN_COLUMNS(c);
-      for (uint32_t p0 = 0; p0 < f.k; p0 += kTile) {
-        Columns part[kTile] = {};
-        for (uint32_t p = p0; p < std::min(f.k, p0 + kTile); ++p) {
-          part[p - p0] = VIT_TWIN_COLUMNS(f.b + size_t(p) * f.pitch + j) * f.a[size_t(i) * f.depth + p];
-        }
-        for (uint32_t step = 1; step < kTile; step *= 2) {
-          for (uint32_t p = 0; p < kTile; p += 2 * step) part[p] += part[p + step];
-        }
-        sum += part[0];
-      }
-      std::memcpy(c, &sum, sizeof(sum));
-    }
-  }
-}
-
 struct Shape {
   uint32_t m, n, k;
 };
@@ -144,61 +53,58 @@ struct Product {
   uint64_t a, b, c, bias;
   ElemType in;
   bool accumulate, has_bias;
-  int order;
+  SumOrder order;
 };
+
+// Rows of 32 B, one after the other, as floats.
+void Unpack(const uint8_t* from, ElemType type, size_t rows, float* out) {
+  if (type == ElemType::kFloat) {
+    std::memcpy(out, from, rows * 32);
+  } else if (type == ElemType::kHalf) {
+    Arithmetic().from_half(from, uint32_t(rows) * kTile, out);
+  } else {
+    Arithmetic().from_bf16(from, uint32_t(rows) * kTile, out);
+  }
+}
 
 void RunProduct(const Product& p) {
   const uint32_t elem = p.in == ElemType::kFloat ? 4 : 2, per_row = 32 / elem;
   const uint32_t k_blocks = Up(p.s.k, per_row), n_blocks = Up(p.s.n, kTile), m_pad = Up(p.s.m, kTile) * kTile;
-  const uint32_t pitch = n_blocks * kTile, depth = k_blocks * per_row;
-  static thread_local std::vector<float> a, b, c, rows_of;
-  a.resize(size_t(p.s.m) * depth);
-  rows_of.resize(std::max(kTile, p.s.n) * size_t(kTile));
-  b.assign(size_t(depth) * pitch, 0.0f);
-  c.assign(size_t(p.s.m) * pitch, 0.0f);
-  const uint8_t* pa = Raw(Mem::L0A, p.a);
-  const uint8_t* pb = Raw(Mem::L0B, p.b);
-  uint8_t* pc = Raw(Mem::L0C, p.c);
-  const auto c_at = [&](uint32_t m, uint32_t n) { return pc + (size_t(n / kTile) * m_pad + m) * 64 + (n % kTile) * 4; };
-  for (uint32_t m = 0; m < p.s.m; m += kTile) {
-    const uint32_t rows = std::min(kTile, p.s.m - m);
-    for (uint32_t kb = 0; kb < k_blocks; ++kb) {
-      Unpack(pa + (size_t(m / kTile) * k_blocks + kb) * 512, p.in, rows, rows_of.data());
-      for (uint32_t r = 0; r < rows; ++r) {
-        std::memcpy(&a[size_t(m + r) * depth + kb * per_row], &rows_of[r * per_row], per_row * 4);
-      }
+  const uint32_t depth = k_blocks * per_row;
+  static thread_local std::vector<float> a, b, rows_of;
+  a.resize(size_t(m_pad) * depth);
+  b.resize(size_t(depth) * n_blocks * kTile);
+  rows_of.resize(b.size());
+  Unpack(Raw(Mem::L0A, p.a), p.in, size_t(m_pad) * k_blocks, a.data());
+  // A row of 32 B holds consecutive k of one n: transposed, a block is a piece of a panel.
+  Unpack(Raw(Mem::L0B, p.b), p.in, size_t(n_blocks) * kTile * k_blocks, rows_of.data());
+  for (uint32_t kb = 0; kb < k_blocks; ++kb) {
+    const float* const from = &rows_of[size_t(kb) * n_blocks * kTile * per_row];
+    if (per_row == kTile) {
+      Arithmetic().transpose({from, &b[size_t(kb) * kTile * kTile], n_blocks, depth * kTile});
+      continue;
+    }
+    for (uint32_t n = 0; n < n_blocks * kTile; ++n) {
+      float* const to = &b[size_t(n / kTile) * depth * kTile + size_t(kb) * per_row * kTile + n % kTile];
+      for (uint32_t k = 0; k < per_row; ++k) to[k * kTile] = from[n * per_row + k];
     }
   }
-  for (uint32_t kb = 0; kb < k_blocks; ++kb) {  // a row of 32 B holds consecutive k of one n
-    Unpack(pb + size_t(kb) * pitch * 32, p.in, p.s.n, rows_of.data());
-    float* const to = &b[size_t(kb) * per_row * pitch];
-    for (uint32_t n0 = 0; n0 < p.s.n; n0 += kTile) {
-      const uint32_t n1 = std::min(p.s.n, n0 + kTile);
-      for (uint32_t k = 0; k < per_row; ++k) {
-        for (uint32_t n = n0; n < n1; ++n) to[size_t(k) * pitch + n] = rows_of[n * per_row + k];
-      }
-    }
-  }
-  // Whole blocks of 16 columns: where the matrix ends inside one, b is zero and what comes out goes nowhere.
-  for (uint32_t m = 0; m < p.s.m; ++m) {
+  float* const c = reinterpret_cast<float*>(Raw(Mem::L0C, p.c));
+  const auto c_at = [&](uint32_t m, uint32_t n) { return c + (size_t(n / kTile) * m_pad + m) * kTile + n % kTile; };
+  if (!p.accumulate) {
     for (uint32_t n = 0; n < p.s.n; n += kTile) {
-      const size_t bytes = std::min(kTile, p.s.n - n) * 4;
-      if (p.accumulate) std::memcpy(&c[size_t(m) * pitch + n], c_at(m, n), bytes);
-      if (p.has_bias) std::memcpy(&c[size_t(m) * pitch + n], Raw(Mem::BT, p.bias + n * 4), bytes);
+      float start[kTile] = {};
+      if (p.has_bias) std::memcpy(start, Raw(Mem::BT, p.bias + n * 4), std::min(kTile, p.s.n - n) * 4);
+      for (uint32_t m = 0; m < p.s.m; ++m) std::memcpy(c_at(m, n), start, sizeof(start));
     }
   }
-  const Floats floats{p.s.m, p.s.n, p.s.k, depth, pitch, a.data(), b.data(), c.data()};
-  p.order == 1 ? TreeProduct(floats) : SequentialProduct(floats, p.order == 2);
-  for (uint32_t m = 0; m < p.s.m; ++m) {
-    for (uint32_t n = 0; n < p.s.n; n += kTile) {
-      std::memcpy(c_at(m, n), &c[size_t(m) * pitch + n], std::min(kTile, p.s.n - n) * 4);
-    }
-  }
+  // Whole blocks of 16 columns: those beyond n are as undefined afterwards as they were before.
+  Arithmetic().multiply({p.s.m, p.s.n, p.s.k, per_row, depth, m_pad, a.data(), b.data(), c, p.order});
   // What the padding holds afterwards is undefined.
   const uint32_t n_pad = n_blocks * kTile;
   if (m_pad != p.s.m || n_pad != p.s.n) {
     for (uint32_t n = 0; n < n_pad; ++n) {
-      for (uint32_t m = n < p.s.n ? p.s.m : 0; m < m_pad; ++m) Poison(c_at(m, n), 4);
+      for (uint32_t m = n < p.s.n ? p.s.m : 0; m < m_pad; ++m) Poison(reinterpret_cast<uint8_t*>(c_at(m, n)), 4);
     }
   }
   if (!Cur().launch->track_init) return;
@@ -273,7 +179,7 @@ void MmadIssue(const TensorRef& c, const TensorRef& a, const TensorRef& b, const
   in.cost.macs_useful = uint64_t(p.m) * p.n * p.k;
   in.cost.macs_padded = uint64_t(m_blocks) * n_blocks * Up(p.k, kTile) * 4096;
   const Product product{{p.m, p.n, p.k}, a.addr, b.addr, c.addr, bias ? bias->addr : 0, in_type, accumulate,
-                        bias != nullptr, core.launch->settings.mmad_order};
+                        bias != nullptr, SumOrder(core.launch->settings.mmad_order)};
   in.run = [product] { RunProduct(product); };
   UnitFlagBeforeMmad(core, p.unitFlag);
   Issue(std::move(in));

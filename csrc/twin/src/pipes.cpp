@@ -44,6 +44,7 @@ void Execute(Core& core, QueueItem& item) {
       if (item.instr.run) item.instr.run();
       break;
     case QueueItem::Kind::kSet:
+      --core.state->queues.queued[item.flag];
       ++core.state->queues.pending[item.flag];
       break;
     case QueueItem::Kind::kWait:
@@ -52,6 +53,7 @@ void Execute(Core& core, QueueItem& item) {
     case QueueItem::Kind::kBarrier:
       break;
     case QueueItem::Kind::kCrossSet:
+      --core.state->queues.queued_cross;
       DeliverCrossSet(core, item.mode, item.cross_id, {item.snapshot, item.time, item.loc});
       break;
   }
@@ -67,6 +69,7 @@ void RunFront(Core& core, Pipe pipe) {
 
 // The absolute index, in any pipe, of the first queued set of this flag.
 bool FindSet(const PipeQueues& q, int flag, int* pipe, uint64_t* index) {
+  if (!q.queued[flag]) return false;
   for (int p = 0; p < kPipes; ++p) {
     for (size_t i = 0; i < q.items[p].size(); ++i) {
       if (q.items[p][i].kind == QueueItem::Kind::kSet && q.items[p][i].flag == flag) {
@@ -102,9 +105,7 @@ void Force(Core& core, int pipe, uint64_t target) {
 }
 
 bool Ready(const PipeQueues& q, const QueueItem& item) {
-  int p;
-  uint64_t i;
-  return item.kind != QueueItem::Kind::kWait || q.pending[item.flag] || !FindSet(q, item.flag, &p, &i);
+  return item.kind != QueueItem::Kind::kWait || q.pending[item.flag] || !q.queued[item.flag];
 }
 
 // Moves one of the first few instructions of a pipe to the front when the hardware could have run it first.
@@ -135,6 +136,8 @@ Temper TemperOf(uint64_t seed, int pipe) {
 
 void Defer(Core& core, Pipe pipe, QueueItem&& item) {
   PipeQueues& q = core.state->queues;
+  if (item.kind == QueueItem::Kind::kSet) ++q.queued[item.flag];
+  if (item.kind == QueueItem::Kind::kCrossSet) ++q.queued_cross;
   q.items[int(pipe)].push_back(std::move(item));
   if (q.items[int(pipe)].size() > kLongestQueue) Force(core, int(pipe), q.base[int(pipe)]);
 }
@@ -178,7 +181,7 @@ void Drain(Core& core) {
 
 bool ForceCrossSet(Core& core, int mode, int id) {
   PipeQueues& q = core.state->queues;
-  for (int p = 0; p < kPipes; ++p) {
+  for (int p = 0; p < kPipes && q.queued_cross; ++p) {
     for (size_t i = 0; i < q.items[p].size(); ++i) {
       const QueueItem& item = q.items[p][i];
       if (item.kind == QueueItem::Kind::kCrossSet && item.cross_id == id && (mode < 0 || item.mode == mode)) {

@@ -30,6 +30,8 @@ struct PipeQueues {
   std::deque<QueueItem> items[kPipes];
   uint64_t base[kPipes] = {};      // index of items[p].front()
   uint16_t pending[kQueueFlags] = {};  // sets executed and not yet waited for
+  uint16_t queued[kQueueFlags] = {};   // sets among the items
+  uint32_t queued_cross = 0;           // cross-core sets among the items
 };
 
 void Defer(Core& core, Pipe pipe, QueueItem&& item);
