@@ -56,8 +56,10 @@ struct Product {
   SumOrder order;
 };
 
-// Rows of 32 B, one after the other, as floats.
-void Unpack(const uint8_t* from, ElemType type, size_t rows, float* out) {
+// Rows of 32 B, one after the other, as floats; rows beyond the memory's end, which are padding, are not.
+void Unpack(Mem mem, uint64_t addr, ElemType type, size_t rows, float* out) {
+  const uint8_t* const from = Raw(mem, addr);
+  rows = std::min(rows, (Cur().state->bank[int(mem)].size - addr) / 32);
   if (type == ElemType::kFloat) {
     std::memcpy(out, from, rows * 32);
   } else if (type == ElemType::kHalf) {
@@ -75,9 +77,9 @@ void RunProduct(const Product& p) {
   a.resize(size_t(m_pad) * depth);
   b.resize(size_t(depth) * n_blocks * kTile);
   rows_of.resize(b.size());
-  Unpack(Raw(Mem::L0A, p.a), p.in, size_t(m_pad) * k_blocks, a.data());
+  Unpack(Mem::L0A, p.a, p.in, size_t(m_pad) * k_blocks, a.data());
   // A row of 32 B holds consecutive k of one n: transposed, a block is a piece of a panel.
-  Unpack(Raw(Mem::L0B, p.b), p.in, size_t(n_blocks) * kTile * k_blocks, rows_of.data());
+  Unpack(Mem::L0B, p.b, p.in, size_t(n_blocks) * kTile * k_blocks, rows_of.data());
   for (uint32_t kb = 0; kb < k_blocks; ++kb) {
     const float* const from = &rows_of[size_t(kb) * n_blocks * kTile * per_row];
     if (per_row == kTile) {
