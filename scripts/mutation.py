@@ -3,7 +3,8 @@ time, and lists what nothing notices.
 
     python scripts/mutation.py [KERNEL ...]        some minutes each
 
-Exit code 1 when fewer than 95 % of a kernel's mutants are noticed.
+Exit code 1 when fewer than 95 % of the mutants of all kernels named are noticed. The tests of each kernel pin its survivors and
+say why nothing can notice them.
 """
 
 from __future__ import annotations
@@ -49,17 +50,15 @@ def main(argv: list[str]) -> int:
         print(f"unknown kernel {', '.join(sorted(unknown))}; expected some of {', '.join(KERNELS)}", file=sys.stderr)
         return 2
     mutants = left = 0
-    failed = False
     for name in argv or KERNELS:
         begin = time.perf_counter()
         alive, count = survivors(name, KERNELS[name]())
         mutants, left = mutants + count, left + len(alive)
-        failed |= len(alive) > (1 - ENOUGH) * count
         print(f"{name:26} {count - len(alive):4} of {count:4} noticed  ({time.perf_counter() - begin:.0f} s)", flush=True)
         for site, kind in sorted(alive.items()):
             print(f"    survives: {kind} at {site}", flush=True)
     print(f"{'all':26} {mutants - left:4} of {mutants:4} noticed, {100 * (mutants - left) / mutants:.1f} %")
-    return int(failed)
+    return int(left > (1 - ENOUGH) * mutants)
 
 
 if __name__ == "__main__":
