@@ -227,6 +227,53 @@ def test_datasets_of_mindspore_and_arrays():
     assert trainer.evaluate(eval_dataset=arrays)["count"] == 6  # as of release 1.5
 
 
+def test_data_loaders_are_what_training_and_evaluation_use(folders):
+    trainer = Trainer(TrainingArguments(per_device_train_batch_size=4, per_device_eval_batch_size=5), model=ViTForImageClassification(tiny()),
+                      train_dataset="imageNet-1k/train", eval_dataset="imageNet-1k/val")
+    training, evaluation = trainer.get_train_dataloader(), trainer.get_eval_dataloader()
+    assert (len(training), len(evaluation)) == (4, 3)
+    batch = next(iter(training.epoch()))
+    assert batch.images.shape == (4, 3, 32, 32) and batch.targets.shape == (4, 4)
+    np.testing.assert_allclose(batch.targets.sum(1), 1, rtol=1e-5)
+    first = next(iter(evaluation.epoch())).images[0]
+    np.testing.assert_allclose(first, by_hand(Image.open("imageNet-1k/val/n01/0.png"), 36, 32), atol=2 / 255 / 0.22)
+    with pytest.raises(UsageError, match="train_dataset is missing"):
+        Trainer(model="vit_base_p16", eval_dataset="imageNet-1k/val").get_train_dataloader()
+
+
+def test_the_last_checkpoint(folders):
+    trainer = Trainer(TrainingArguments(num_train_epochs=1, per_device_train_batch_size=8, output_dir="runs"),
+                      model=ViTForImageClassification(tiny()), train_dataset="imageNet-1k/train", eval_dataset="imageNet-1k/val")
+    assert trainer.get_last_checkpoint() is None
+    trainer.train()
+    assert os.path.isfile(trainer.get_last_checkpoint()) and trainer.get_last_checkpoint().startswith("runs")
+
+
+def test_recomputation_changes_no_weight(folders):
+    weights = []
+    for recompute in (False, True):
+        model = ViTForImageClassification(tiny(drop_path_rate=0.0), seed=1)
+        trainer = Trainer(TrainingArguments(num_train_epochs=1, per_device_train_batch_size=8), model=model,
+                          train_dataset="imageNet-1k/train", eval_dataset="imageNet-1k/val")
+        trainer.set_recompute_config(recompute=recompute)
+        trainer.train()
+        assert not recompute or all(block._recompute_cell is not None for block in model.blocks)
+        weights.append([p.asnumpy().copy() for p in model.get_parameters()])
+    assert all((plain == again).all() for plain, again in zip(*weights))
+
+
+def test_configurations_of_one_device_are_accepted(folders):
+    trainer = Trainer(model="vit_base_p16", eval_dataset="imageNet-1k/val")
+    trainer.set_parallel_config(data_parallel=1, model_parallel=1)
+    trainer.set_moe_config(expert_num=1)
+    with pytest.raises(UsageError, match="set_parallel_config: model_parallel=2 has no effect"):
+        trainer.set_parallel_config(model_parallel=2)
+    with pytest.raises(UsageError, match="expert_num=8"):
+        trainer.set_moe_config(8)
+    with pytest.raises(UsageError, match="recompute_slice_activation=True"):
+        trainer.set_recompute_config(True, recompute_slice_activation=True)
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 

@@ -26,16 +26,18 @@ from vit_kernels.models import ViTForImageClassification, count_parameters, crea
 from vit_kernels.pipeline import TASK, ImageClassificationPipeline, classifier_of, preprocessing_of
 from vit_kernels.pretrained import WeightsMissing, find_weights
 from vit_kernels.trainer_data import checked, class_names, described, images_of
+from vit_kernels.trainer_methods import TrainerMethods
 from vit_kernels.training import fit
 from vit_kernels.training.evaluation import evaluate
 from vit_kernels.training.files import write_text
+from vit_kernels.training.recipes import Recipe
 from vit_kernels.training.run_folder import RunFolder, find_checkpoint
 from vit_kernels.training_arguments import TrainingArguments
 
 logger = logging.getLogger("vit_kernels")
 
 
-class Trainer:
+class Trainer(TrainerMethods):
     """A task, a model and its data. Sets MindSpore's mode: graph, unless the configuration's context.mode is 1.
 
     Args:
@@ -140,28 +142,18 @@ class Trainer:
 
     def _train(self, weights: str | bool) -> fit.Result:
         settings = self.settings
-        if self.train_dataset is None or self.eval_dataset is None:
-            missing = "train_dataset" if self.train_dataset is None else "eval_dataset"
-            raise UsageError(f"Trainer: training needs {missing}; give a folder of class folders or a dataset")
-        seed = settings.seed if settings.data_seed is None else settings.data_seed
-        train, test = images_of(self.train_dataset, True), images_of(self.eval_dataset, False)
-        classes = train.classes if train is not None else class_names(settings.config().num_classes)
-        for name, images in (("train_dataset", train), ("eval_dataset", test)):
-            if images is not None and images.classes != classes:
-                raise UsageError(f"Trainer: {name} has the classes {', '.join(images.classes[:5])}, ..., the other data set has "
-                                 f"{', '.join(classes[:5])}, ...; expected the same")
+        train, classes = self._data("train_dataset")
+        test, test_classes = self._data("eval_dataset")
+        if test is not None and test_classes != classes:
+            raise UsageError(f"Trainer: eval_dataset has the classes {', '.join(test_classes[:5])}, ..., the other data set has "
+                             f"{', '.join(classes[:5])}, ...; expected the same")
         ms.set_seed(settings.seed)
         model, opened = self._model(len(classes), weights)
         config = model.config
-        batch = min(settings.batch_size, len(train)) if train is not None else self.train_dataset.get_batch_size()
+        batch = self._batch_size(train)
         recipe = settings.recipe(config, batch, 1)
         preprocessing, stated_in = self._preprocessing(opened, recipe.preprocessing)
-        mixer, workers = recipe.augmentation.mixer(len(classes)), settings.workers
-        if train is not None:
-            loader = Loader(train, preprocessing, batch, recipe.augmentation.transform(preprocessing), shuffle=True,
-                            drop_last=True, erase=recipe.augmentation.eraser(), mix=mixer, seed=seed, workers=workers)
-        else:
-            loader = DatasetLoader(self.train_dataset, preprocessing, classes, mixer, seed)
+        loader = self._train_loader(train, batch, classes, preprocessing, recipe)
         recipe = settings.recipe(config, batch, len(loader))
         record = {"dataset": described(self.train_dataset), "data_dir": None}
         folder = RunFolder.create(Path(settings.output_dir) / f"{time.strftime('%Y%m%d-%H%M%S')}-{settings.model_name}", {
@@ -171,6 +163,7 @@ class Trainer:
             "preprocessing": preprocessing.to_dict(), "preprocessing_from": stated_in})
         print(f"{settings.model_name}: {count_parameters(config):,} parameters, {len(classes)} classes; {recipe.epochs} epochs of "
               f"{len(loader)} steps of {batch} images, learning rate {recipe.lr:.3g}; results in {folder.path}", flush=True)
+        self._recomputing(model)
         scorer = self._eval_loader(self.eval_dataset, test, preprocessing, classes)
         result = fit.Trainer(model, recipe, loader, scorer, folder, record, settings.model_name).fit()
         model.set_train(False)
@@ -305,6 +298,27 @@ class Trainer:
         if os.path.isdir(where) and (Path(where) / "checkpoints").is_dir():
             return find_checkpoint(where)
         return find_weights(where)
+
+    def _data(self, name: str) -> tuple[ImageDataset | None, list[str]]:
+        """The images of `train_dataset` or `eval_dataset`, None for a MindSpore dataset, and their classes."""
+        data = getattr(self, name)
+        if data is None:
+            raise UsageError(f"Trainer: {name} is missing; give a folder of class folders or a dataset")
+        images = images_of(data, name == "train_dataset")
+        return images, images.classes if images is not None else class_names(self.settings.config().num_classes)
+
+    def _batch_size(self, train: ImageDataset | None) -> int:
+        return min(self.settings.batch_size, len(train)) if train is not None else self.train_dataset.get_batch_size()
+
+    def _train_loader(self, train: ImageDataset | None, batch: int, classes: list[str], preprocessing: Preprocessing,
+                      recipe: Recipe) -> Any:
+        seed = self.settings.seed if self.settings.data_seed is None else self.settings.data_seed
+        augmentation = recipe.augmentation
+        mixer = augmentation.mixer(len(classes))
+        if train is None:
+            return DatasetLoader(self.train_dataset, preprocessing, classes, mixer, seed)
+        return Loader(train, preprocessing, batch, augmentation.transform(preprocessing), shuffle=True, drop_last=True,
+                      erase=augmentation.eraser(), mix=mixer, seed=seed, workers=self.settings.workers)
 
     def _eval_loader(self, data: Any, images: ImageDataset | None, preprocessing: Any, classes: list[str]) -> Any:
         if images is None:
