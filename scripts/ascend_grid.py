@@ -103,7 +103,9 @@ class Record:
     """
 
     def __init__(self, path: str | None):
-        sources = sorted(p for folder in ("ascend", "twin") for p in (ROOT / "csrc" / folder).rglob("*") if p.is_file())
+        # What runs on the twin: kernels, tiling and the twin itself, not the op package around them.
+        sources = sorted(p for folder in ("ascend", "twin") for p in (ROOT / "csrc" / folder).rglob("*")
+                         if p.suffix in (".h", ".cpp") and not {"op_host", "parity", "package"} & set(p.parts))
         self.sources = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
         self.path = path and Path(path)
         lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []

@@ -15,6 +15,9 @@ touch "$target/vendors/vit_kernels/op_api/lib/libcust_opapi.so"
 
 _ASC_CONFIG = """
 set(ASC_FOUND TRUE)
+if(NOT IS_DIRECTORY "$ENV{ASCEND_HOME_PATH}/compiler/tikcpp/ascendc_kernel_cmake")  # where the real one includes from
+  message(FATAL_ERROR "ASCEND_HOME_PATH is '$ENV{ASCEND_HOME_PATH}', not the toolkit")
+endif()
 foreach(name npu_op_package npu_op_code_gen npu_op_library npu_op_kernel_sources npu_op_kernel_options
              npu_op_kernel_library npu_op_package_add)
   file(WRITE "${CMAKE_BINARY_DIR}/${name}.cmake"
@@ -25,8 +28,12 @@ file(WRITE "${CMAKE_BINARY_DIR}/calls.txt" "units ${ASCEND_COMPUTE_UNIT}\\n")
 add_custom_target(package COMMAND bash "${CMAKE_CURRENT_LIST_DIR}/package.sh" "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}")
 """
 
+# CPack stages the installer in a folder of its name.
 _PACKAGE = """#!/bin/bash
 set -e
+staging="$2/_CPack_Packages/Linux/External/custom_opp_debian_x86_64.run"
+mkdir -p "$staging"
+echo "exit 1" > "$staging/custom_opp_debian_x86_64.run"
 cp "$2/calls.txt" "$1/calls.txt"
 sed "s#PAYLOAD#$1#" "$(dirname "$0")/installer.sh" > "$2/custom_opp_debian_x86_64.run"
 """

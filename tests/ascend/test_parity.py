@@ -86,6 +86,21 @@ def test_definition_kernel_and_wrapper_agree(name, definitions):
     assert re.search(r"KERNEL_TASK_TYPE_DEFAULT\(KERNEL_TYPE_\w+\);", text)
 
 
+def test_no_input_has_the_name_of_a_generated_output(definitions):
+    """The generated aclnn function calls the output of an operator that has one `out`, those of others `<name>Out`."""
+    for name, definition in definitions.items():
+        outputs = [p["name"] for p in definition["outputs"]]
+        generated = ["out"] if len(outputs) == 1 else [f"{o}Out" for o in outputs]
+        inputs = [re.sub(r"_(\w)", lambda m: m[1].upper(), p["name"]) for p in definition["inputs"]]
+        assert not set(inputs) & set(generated), name
+
+
+def test_no_variable_has_the_name_of_a_type():
+    """The device compiler knows `half` as a type; whether it may be hidden is not documented."""
+    for path in (p for p in ASCEND.rglob("*") if p.suffix in (".h", ".cpp") and "parity" not in p.parts):
+        assert not re.search(r"\b(?:u?int\d+_t|auto|bool|float|T) half\b", path.read_text()), path.name
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_definition_is_complete(name, definitions):
     definition = definitions[name]

@@ -32,7 +32,7 @@ class Kernel:
 
 KERNELS = {kernel.name: kernel for kernel in (
     Kernel("vit_attention", ("qkv",), ("out", "softmax_max", "softmax_sum"), (("scale", "float"),)),
-    Kernel("vit_attention_grad", ("dout", "qkv", "out", "softmax_max", "softmax_sum"), ("dqkv",),
+    Kernel("vit_attention_grad", ("dout", "qkv", "attention_out", "softmax_max", "softmax_sum"), ("dqkv",),
            (("scale", "float"), ("deterministic", "bool"))),
     Kernel("vit_gelu_mlp", ("x", "w1", "b1", "w2", "b2"), ("y", "h"), (("approximate", "int"), ("save", "bool"))),
     Kernel("vit_gelu_mlp_grad", ("dy", "x", "h", "w1", "w2"), ("dx", "dw1", "db1", "dw2", "db2"),

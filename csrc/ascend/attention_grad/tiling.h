@@ -63,9 +63,9 @@ inline AttentionGradTiling MakeAttentionGradTiling(uint32_t batch, uint32_t toke
     even(kGradQueryBlock, t.query_block, t.query_blocks);
     even(GradKeyBlock(head_dim), t.key_block, t.key_blocks);
   }
-  const uint32_t half = t.query_block / 2, most = strip_of(t.key_block);
-  const uint32_t strips = (half + most - 1) / most;
-  t.strip = uint32_t(Up((half + strips - 1) / strips, 8));
+  const uint32_t middle = t.query_block / 2, most = strip_of(t.key_block);
+  const uint32_t strips = (middle + most - 1) / most;
+  t.strip = uint32_t(Up((middle + strips - 1) / strips, 8));
 
   const uint64_t owned = uint64_t(batch) * heads * (deterministic ? 1 : t.key_blocks);  // what cannot be split further
   t.blocks = uint32_t(owned < uint64_t(platform.aic) ? owned : uint64_t(platform.aic));

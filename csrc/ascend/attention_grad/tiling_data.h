@@ -18,8 +18,7 @@ enum class GradPath : uint32_t { kWhole = 0, kBlocked = 1 };
 
 // Keys per block of the blocked path: dK and dV of one block, fp32, fill half of L0C.
 constexpr uint32_t GradKeyBlock(uint32_t head_dim) {
-  const uint32_t rows = 8192 / head_dim / 16 * 16;
-  return rows < 128 ? rows : 128;
+  return 8192 / head_dim / 16 * 16 < 128 ? 8192 / head_dim / 16 * 16 : 128;
 }
 constexpr uint32_t kGradQueryBlock = 128;
 

@@ -25,7 +25,7 @@ constexpr uint64_t RowShare(uint64_t elems) {
 
 // The largest run of `total` dealt in whole `unit`s to `parts`.
 constexpr uint64_t LargestRun(uint64_t total, uint64_t unit, uint64_t parts) {
-  return std::min(Ceil(Ceil(total, unit), parts) * unit, total);
+  return Ceil(Ceil(total, unit), parts) * unit < total ? Ceil(Ceil(total, unit), parts) * unit : total;
 }
 
 // A run of rows is walked in equal blocks of at most kPanelRows.

@@ -54,7 +54,7 @@ inline void AddOutput(ops::OpDef& op, const char* name, const std::vector<ge::Da
 }
 
 // Atlas A2 and A3 share architecture 2201 and with it the kernels.
-inline void AddTargets(ops::OpDef& op, gert::TilingFunction tiling) {
+inline void AddTargets(ops::OpDef& op, gert::OpImplRegisterV2::TilingKernelFunc tiling) {
   op.AICore().SetTiling(tiling).AddConfig("ascend910b").AddConfig("ascend910_93");
 }
 

@@ -45,7 +45,7 @@ struct PanelProduct {
 //   uint32_t Count();  PanelProduct<T> At(i);
 //   bool Fetch(i, k_end): called before the columns of A of product i up to k_end are read, and one depth back; false when
 //     they depend on a product that is not stored yet, otherwise true once they may be read;
-//   void Store(i, half, c, m, n): stores the columns from half * kHalfCols on of product i; c in L0C has its rows and
+//   void Store(i, side, c, m, n): stores the columns from side * kHalfCols on of product i; c in L0C has its rows and
 //     columns padded to 16, with copies of real ones or zeros.
 template <typename T, PanelLayout layout, class Program>
 class PanelCube {
@@ -177,29 +177,29 @@ class PanelCube {
   // One stage or two, half by half.
   __aicore__ inline void Compute(const Cursor& first, const Cursor& second, bool pair) {
     const uint32_t halves = CeilDiv(first.p.n, kHalfCols);
-    for (uint32_t half = 0; half < halves; ++half) {
-      MultiplyHalf(first, half, halves);
-      if (pair) MultiplyHalf(second, half, halves);
-      if (IsLast(pair ? second : first)) SetFlag<HardEvent::M_FIX>(static_cast<int32_t>(half));
+    for (uint32_t side = 0; side < halves; ++side) {
+      MultiplyHalf(first, side, halves);
+      if (pair) MultiplyHalf(second, side, halves);
+      if (IsLast(pair ? second : first)) SetFlag<HardEvent::M_FIX>(static_cast<int32_t>(side));
     }
     if (!IsLast(pair ? second : first)) return;
-    for (uint32_t half = 0; half < halves; ++half) {
-      WaitFlag<HardEvent::M_FIX>(static_cast<int32_t>(half));
-      program_.Store(first.product, half, Result(half), first.p.m, ColsOf(first, half));
-      SetFlag<HardEvent::FIX_M>(static_cast<int32_t>(half));
+    for (uint32_t side = 0; side < halves; ++side) {
+      WaitFlag<HardEvent::M_FIX>(static_cast<int32_t>(side));
+      program_.Store(first.product, side, Result(side), first.p.m, ColsOf(first, side));
+      SetFlag<HardEvent::FIX_M>(static_cast<int32_t>(side));
     }
   }
 
   __aicore__ inline bool IsLast(const Cursor& c) const { return c.chunk + 1 == Chunks(c.p); }
-  __aicore__ inline uint32_t ColsOf(const Cursor& c, uint32_t half) const {
-    return Min(kHalfCols, c.p.n - half * kHalfCols);
+  __aicore__ inline uint32_t ColsOf(const Cursor& c, uint32_t side) const {
+    return Min(kHalfCols, c.p.n - side * kHalfCols);
   }
 
-  __aicore__ inline void MultiplyHalf(const Cursor& c, uint32_t half, uint32_t halves) {
+  __aicore__ inline void MultiplyHalf(const Cursor& c, uint32_t side, uint32_t halves) {
     const int32_t slot = static_cast<int32_t>(c.stage % Stages());
-    const uint32_t m = RoundUp(c.p.m, kFractal), n = RoundUp(ColsOf(c, half), kFractal), depth = DepthOf(c);
-    if (half == 0) WaitFlag<HardEvent::MTE2_MTE1>(slot);
-    if (c.chunk == 0) WaitFlag<HardEvent::FIX_M>(static_cast<int32_t>(half));
+    const uint32_t m = RoundUp(c.p.m, kFractal), n = RoundUp(ColsOf(c, side), kFractal), depth = DepthOf(c);
+    if (side == 0) WaitFlag<HardEvent::MTE2_MTE1>(slot);
+    if (c.chunk == 0) WaitFlag<HardEvent::FIX_M>(static_cast<int32_t>(side));
     for (uint32_t k0 = 0; k0 < depth; k0 += kPanelDepth) {
       const uint32_t k = Min(kPanelDepth, depth - k0), k_padded = RoundUp(k, kFractal);
       const uint32_t in = operands_.Next();
@@ -212,20 +212,20 @@ class PanelCube {
         LoadLeft(a, Left(c), 0, k0, m, k_padded);
       }
       if (layout == PanelLayout::kNT) {
-        LoadRightTransposed(b, Right(c), half * kHalfCols, k0, k_padded, n);
+        LoadRightTransposed(b, Right(c), side * kHalfCols, k0, k_padded, n);
       } else {
-        LoadRight(b, Right(c), k0, half * kHalfCols, k_padded, n);
+        LoadRight(b, Right(c), k0, side * kHalfCols, k_padded, n);
       }
       SetFlag<HardEvent::MTE1_M>(in);
       WaitFlag<HardEvent::MTE1_M>(in);
-      Multiply(Result(half), a, b, m, n, k, c.chunk == 0 && k0 == 0);
+      Multiply(Result(side), a, b, m, n, k, c.chunk == 0 && k0 == 0);
       SetFlag<HardEvent::M_MTE1>(in);
     }
-    if (half + 1 == halves) SetFlag<HardEvent::MTE1_MTE2>(slot);
+    if (side + 1 == halves) SetFlag<HardEvent::MTE1_MTE2>(slot);
   }
 
-  __aicore__ inline LocalTensor<float> Result(uint32_t half) {
-    return l0c_.template Get<float>()[half * (kBufferC / sizeof(float))];
+  __aicore__ inline LocalTensor<float> Result(uint32_t side) {
+    return l0c_.template Get<float>()[side * (kBufferC / sizeof(float))];
   }
 
   const PanelTiling& t_;

@@ -94,10 +94,10 @@ __aicore__ inline void AddColumns(const LocalTensor<float>& dst, const LocalTens
 // apart, where both would want the same banks. No barrier.
 __aicore__ inline void AddHalves(const LocalTensor<float>& dst, const LocalTensor<float>& strip, const RowStrip& shape,
                                  uint8_t dst_blocks) {
-  const uint32_t half = shape.Half(), whole = half / kStripLanes * kStripLanes;
-  for (uint32_t col = 0; col < half; col += kStripLanes) {
+  const uint32_t middle = shape.Half(), whole = middle / kStripLanes * kStripLanes;
+  for (uint32_t col = 0; col < middle; col += kStripLanes) {
     const uint32_t other = col >= whole ? col : col + kStripLanes < whole ? col + kStripLanes : 0;
-    Add(dst[col], strip[col], strip[half + other], LanesLeft(half - col), shape.Rows(),
+    Add(dst[col], strip[col], strip[middle + other], LanesLeft(middle - col), shape.Rows(),
         BinaryRepeatParams(1, 1, 1, dst_blocks, shape.Blocks(), shape.Blocks()));
   }
 }
@@ -128,18 +128,18 @@ __aicore__ inline void SumRowsOf(const LocalTensor<float>& sums, const LocalTens
 }
 __aicore__ inline void SumSquaresOf(const LocalTensor<float>& sums, const LocalTensor<float>& strip,
                                     const LocalTensor<float>& scratch, const RowStrip& shape) {
-  const uint32_t half = shape.Half();
-  const uint8_t blocks = static_cast<uint8_t>(half / kStripBlock);
+  const uint32_t middle = shape.Half();
+  const uint8_t blocks = static_cast<uint8_t>(middle / kStripBlock);
   const BinaryRepeatParams params(1, 1, 1, blocks, shape.Blocks(), shape.Blocks());
-  for (uint32_t col = 0; col < half; col += kStripLanes) {
-    Mul(scratch[col], strip[col], strip[col], LanesLeft(half - col), shape.Rows(), params);
+  for (uint32_t col = 0; col < middle; col += kStripLanes) {
+    Mul(scratch[col], strip[col], strip[col], LanesLeft(middle - col), shape.Rows(), params);
   }
   PipeBarrier<PIPE_V>();
-  for (uint32_t col = 0; col < half; col += kStripLanes) {
-    MulAddDst(scratch[col], strip[half + col], strip[half + col], LanesLeft(half - col), shape.Rows(), params);
+  for (uint32_t col = 0; col < middle; col += kStripLanes) {
+    MulAddDst(scratch[col], strip[middle + col], strip[middle + col], LanesLeft(middle - col), shape.Rows(), params);
   }
   PipeBarrier<PIPE_V>();
-  FoldRows(sums, scratch, shape.rows, half, blocks);
+  FoldRows(sums, scratch, shape.rows, middle, blocks);
 }
 
 // ---- a number per row, a vector over the columns

@@ -33,13 +33,13 @@ __aicore__ inline LocalTensor<float> FoldGroupsMax(const LocalTensor<float>& fir
   Max(scratch, first, second, static_cast<int32_t>(count * group));
   PipeBarrier<PIPE_V>();
   while (count > 1 || left_over) {
-    const uint32_t half = count / 2;
-    if (half > 0) Max(scratch, scratch, scratch[(count - half) * group], static_cast<int32_t>(half * group));
+    const uint32_t middle = count / 2;
+    if (middle > 0) Max(scratch, scratch, scratch[(count - middle) * group], static_cast<int32_t>(middle * group));
     if (left_over && count % 2 != 0) {
-      Max(scratch[half * group], scratch[half * group], last, static_cast<int32_t>(group));
+      Max(scratch[middle * group], scratch[middle * group], last, static_cast<int32_t>(group));
       left_over = false;
     }
-    count -= half;
+    count -= middle;
     PipeBarrier<PIPE_V>();
   }
   return scratch;
@@ -72,8 +72,8 @@ __aicore__ inline void ScaleAndShift(const LocalTensor<float>& strip, const Loca
                                      const LocalTensor<float>& shift, const StripShape& shape) {
   const uint32_t repeats = shape.rows / kBlockFloats;
   for (uint32_t g = 0; g < shape.groups; ++g) {
-    for (uint32_t half = 0; half < kGroupColumns; half += kBlockFloats) {
-      FusedMulAdd(strip[g * shape.GroupElems() + half], scale, shift, kLanes, repeats,
+    for (uint32_t offset = 0; offset < kGroupColumns; offset += kBlockFloats) {
+      FusedMulAdd(strip[g * shape.GroupElems() + offset], scale, shift, kLanes, repeats,
                   BinaryRepeatParams(2, 1, 1, 16, 0, 8));
     }
   }

@@ -11,9 +11,9 @@ namespace vit {
 struct TileRows {
   uint32_t first, count;
   __aicore__ inline explicit TileRows(uint32_t rows) {
-    const uint32_t half = CeilDiv(rows, 2);
-    first = GetSubBlockIdx() == 0 ? 0 : half;
-    count = GetSubBlockIdx() == 0 ? half : rows - half;
+    const uint32_t middle = CeilDiv(rows, 2);
+    first = GetSubBlockIdx() == 0 ? 0 : middle;
+    count = GetSubBlockIdx() == 0 ? middle : rows - middle;
   }
 };
 

@@ -15,9 +15,9 @@ inline LinearGradTiling MakeLinearGradTiling(const LinearShape& shape, uint32_t 
   t.epilogue = epilogue;
   t.cores = std::max(t.weight.Cores(), t.input.Cores());
   t.direct = t.weight.depth_parts == 1 && (epilogue & kLinearScale) == 0;
-  const uint64_t summand = uint64_t(out) * PaddedCols(in) * 4;
+  const uint64_t summand = uint64_t(out) * grid::Up(in, kWorkspacePitch) * 4;
   t.sums_offset = grid::Up(t.direct ? 0 : t.weight.depth_parts * summand, 512);
-  t.weight_offset = t.sums_offset + grid::Up(uint64_t(2) * t.cores * PaddedCols(out) * 4, 512);
+  t.weight_offset = t.sums_offset + grid::Up(uint64_t(2) * t.cores * grid::Up(out, kWorkspacePitch) * 4, 512);
   t.ring_offset = t.weight_offset + grid::Up((epilogue & kLinearScale) ? uint64_t(out) * in * 2 : 0, 512);
   return t;
 }

@@ -22,7 +22,7 @@ struct LinearGradTiling {
 };
 static_assert(sizeof(LinearGradTiling) % 8 == 0, "tiling data is padded to 8 bytes");
 
-// Floats between two rows of the workspace's matrices of `cols` columns.
-constexpr uint32_t PaddedCols(uint32_t cols) { return (cols + 15) / 16 * 16; }
+// Rows of the workspace's matrices are padded to a multiple of so many floats.
+constexpr uint32_t kWorkspacePitch = 16;
 
 }  // namespace vit

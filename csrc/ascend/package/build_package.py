@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -63,9 +64,9 @@ def build_with_functions(toolkit: Path, project: Path) -> None:
     shutil.copytree(HERE / "functions", project, dirs_exist_ok=True)
     build = project / "build_out"
     run(["cmake", "-S", str(project), "-B", str(build), f"-DASCEND_CANN_PACKAGE_PATH={toolkit}",
-         f"-DASCEND_COMPUTE_UNIT={COMPUTE_UNITS}", f"-DVENDOR={VENDOR}"], project)
-    run(["cmake", "--build", str(build)], project)
-    run(["cmake", "--build", str(build), "--target", "package"], project)
+         f"-DASCEND_COMPUTE_UNIT={COMPUTE_UNITS}", f"-DVENDOR={VENDOR}"], project, toolkit)
+    run(["cmake", "--build", str(build)], project, toolkit)
+    run(["cmake", "--build", str(build), "--target", "package"], project, toolkit)
 
 
 def build_from_template(toolkit: Path, project: Path) -> None:
@@ -87,7 +88,7 @@ def build_from_template(toolkit: Path, project: Path) -> None:
     # The kernels set every flag themselves; what the compiler would add could only hide a missing one.
     (project / "op_kernel/CMakeLists.txt").write_text(
         "add_ops_compile_options(ALL OPTIONS --cce-auto-sync=off)\nadd_kernels_compile()\n", encoding="utf-8")
-    run(["bash", str(project / "build.sh")], project)
+    run(["bash", str(project / "build.sh")], project, toolkit)
 
 
 def _samples(folder: str, names: list[str]) -> list[str]:
@@ -95,16 +96,19 @@ def _samples(folder: str, names: list[str]) -> list[str]:
     return [n for n in names if sources and n.endswith((".cpp", ".h"))]
 
 
-def run(command: list[str], folder: Path) -> None:
-    """Runs a command in `folder`; its output goes to the build's."""
-    done = subprocess.run(command, cwd=folder, check=False)
+def run(command: list[str], folder: Path, toolkit: Path | None = None) -> None:
+    """Runs a command in `folder`; its output goes to the build's. Some of a toolkit's own CMake files look for it in the
+    environment only."""
+    environment = {**os.environ, "ASCEND_HOME_PATH": str(toolkit)} if toolkit else None
+    done = subprocess.run(command, cwd=folder, env=environment, check=False)
     if done.returncode:
         raise BuildError(f"'{' '.join(command)}' in {folder} ended with {done.returncode}; its messages are above")
 
 
 def install(project: Path, destination: Path) -> Path:
     """Runs the installer that a build left and moves vendors/<vendor> to `destination`, replacing what was there."""
-    installers = sorted(project.glob("build_out/**/*.run"))
+    # CPack stages into a folder that is itself called *.run.
+    installers = sorted((p for p in project.glob("build_out/**/*.run") if p.is_file()), key=lambda p: len(p.parts))
     if not installers:
         raise BuildError(f"the toolkit's build left no *.run installer in {project / 'build_out'}")
     unpacked = project / "unpacked"
@@ -120,7 +124,7 @@ def install(project: Path, destination: Path) -> Path:
 
 def toolkit_version(toolkit: Path) -> str:
     """The version that the toolkit states, such as '8.5.0'."""
-    match = re.search(r"^Version=(\S+)", (toolkit / "compiler/version.info").read_text(encoding="utf-8"), re.M)
+    match = re.search(r"^[Vv]ersion=(\S+)", (toolkit / "compiler/version.info").read_text(encoding="utf-8"), re.M)
     return match[1] if match else "unknown"
 
 

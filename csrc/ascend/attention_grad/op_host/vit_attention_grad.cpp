@@ -51,7 +51,7 @@ class VitAttentionGrad : public OpDef {
     const std::vector<ge::DataType> activation{ge::DT_FLOAT16, ge::DT_BF16}, statistic{ge::DT_FLOAT, ge::DT_FLOAT};
     vit::AddInput(*this, "dout", activation);
     vit::AddInput(*this, "qkv", activation);
-    vit::AddInput(*this, "out", activation);
+    vit::AddInput(*this, "attention_out", activation);  // "out" is what aclnn calls the one output
     vit::AddInput(*this, "softmax_max", statistic);
     vit::AddInput(*this, "softmax_sum", statistic);
     Attr("scale").AttrType(REQUIRED).Float();

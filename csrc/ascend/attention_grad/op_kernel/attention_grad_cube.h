@@ -264,8 +264,8 @@ class AttentionGradCube {
     SetFlag<HardEvent::FIX_M>(out);
   }
 
-  __aicore__ inline LocalTensor<T> Left(uint32_t half) { return l0a_.template Get<T>()[half * (kHalfA / sizeof(T))]; }
-  __aicore__ inline LocalTensor<T> Right(uint32_t half) { return l0b_.template Get<T>()[half * (kHalfB / sizeof(T))]; }
+  __aicore__ inline LocalTensor<T> Left(uint32_t side) { return l0a_.template Get<T>()[side * (kHalfA / sizeof(T))]; }
+  __aicore__ inline LocalTensor<T> Right(uint32_t side) { return l0b_.template Get<T>()[side * (kHalfB / sizeof(T))]; }
   __aicore__ inline LocalTensor<float> Result(uint32_t index) {
     return l0c_.template Get<float>()[index * (kResult / sizeof(float))];
   }

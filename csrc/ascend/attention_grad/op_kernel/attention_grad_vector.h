@@ -49,8 +49,8 @@ class AttentionGradVector {
     if (steps_.Count() > 0) LoadRowInputs(steps_.At(0), StripOf(steps_.At(0), 0));
     for (uint32_t i = 0; i < steps_.Count(); ++i) {
       const GradStep s = steps_.At(i);
-      const uint32_t half = s.queries_padded / 2;
-      for (uint32_t row = 0; row < half; row += t_.strip) {
+      const uint32_t middle = s.queries_padded / 2;
+      for (uint32_t row = 0; row < middle; row += t_.strip) {
         Differentiate(s, StripOf(s, row));
       }
     }
@@ -66,10 +66,10 @@ class AttentionGradVector {
 
   // From `row` on in this core's half of the step.
   __aicore__ inline Strip StripOf(const GradStep& s, uint32_t row) const {
-    const uint32_t half = s.queries_padded / 2, rows = Min(t_.strip, half - row);
-    const uint32_t first = half * static_cast<uint32_t>(GetSubBlockIdx()) + row;
+    const uint32_t middle = s.queries_padded / 2, rows = Min(t_.strip, middle - row);
+    const uint32_t first = middle * static_cast<uint32_t>(GetSubBlockIdx()) + row;
     const uint32_t valid = Min(rows, s.queries - Min(s.queries, first));
-    return {{rows, s.keys_padded / kGroupColumns}, first, valid, row, row + rows == half};
+    return {{rows, s.keys_padded / kGroupColumns}, first, valid, row, row + rows == middle};
   }
 
   // What depends on the rows of the strip alone is done before the wait for S. The next strip's inputs for that are

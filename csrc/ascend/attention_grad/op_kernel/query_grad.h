@@ -25,10 +25,10 @@ class QueryGrad {
     zeros = narrow_.template DeQue<T>();
     const LocalTensor<float> source = zeros.template ReinterpretCast<float>();
     for (uint32_t tile = FirstTile(); tile < EndTile(); ++tile) {
-      const uint32_t elems = RowsOf(tile) * D, half = Min(elems, kRows * D / 2);
+      const uint32_t elems = RowsOf(tile) * D, middle = Min(elems, kRows * D / 2);
       const GlobalTensor<float> dst = Source(tile);
-      DataCopy(dst, source, half);
-      if (elems > half) DataCopy(dst[half], source, elems - half);
+      DataCopy(dst, source, middle);
+      if (elems > middle) DataCopy(dst[middle], source, elems - middle);
     }
     narrow_.FreeTensor(zeros);
   }

@@ -52,53 +52,53 @@ __aicore__ inline void AttentionGrad(GM_ADDR dout, GM_ADDR qkv, GM_ADDR out, GM_
 
 }  // namespace vit
 
-// dout, out (batch, tokens, heads * head_dim); qkv, dqkv (batch, tokens, 3, heads, head_dim); softmax_max, softmax_sum
+// dout, attention_out (batch, tokens, heads * head_dim); qkv, dqkv (batch, tokens, 3, heads, head_dim); softmax_max, softmax_sum
 // (batch, heads, tokens) fp32 as the forward saved them.
-extern "C" __global__ __aicore__ void vit_attention_grad(GM_ADDR dout, GM_ADDR qkv, GM_ADDR out, GM_ADDR softmax_max,
-                                                         GM_ADDR softmax_sum, GM_ADDR dqkv, GM_ADDR workspace,
+extern "C" __global__ __aicore__ void vit_attention_grad(GM_ADDR dout, GM_ADDR qkv, GM_ADDR attention_out,
+                                                         GM_ADDR softmax_max, GM_ADDR softmax_sum, GM_ADDR dqkv, GM_ADDR workspace,
                                                          GM_ADDR tiling) {
   KERNEL_TASK_TYPE_DEFAULT(KERNEL_TYPE_MIX_AIC_1_2);
   REGISTER_TILING_DEFAULT(vit::AttentionGradTiling);
   GET_TILING_DATA_WITH_STRUCT(vit::AttentionGradTiling, t, tiling);
   if (TILING_KEY_IS(321)) {
-    vit::AttentionGrad<half, 32, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 32, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(322)) {
-    vit::AttentionGrad<bfloat16_t, 32, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 32, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(323)) {
-    vit::AttentionGrad<half, 32, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 32, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(324)) {
-    vit::AttentionGrad<bfloat16_t, 32, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 32, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(641)) {
-    vit::AttentionGrad<half, 64, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 64, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(642)) {
-    vit::AttentionGrad<bfloat16_t, 64, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 64, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(643)) {
-    vit::AttentionGrad<half, 64, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 64, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(644)) {
-    vit::AttentionGrad<bfloat16_t, 64, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 64, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(801)) {
-    vit::AttentionGrad<half, 80, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 80, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(802)) {
-    vit::AttentionGrad<bfloat16_t, 80, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 80, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(803)) {
-    vit::AttentionGrad<half, 80, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 80, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(804)) {
-    vit::AttentionGrad<bfloat16_t, 80, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 80, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(961)) {
-    vit::AttentionGrad<half, 96, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 96, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(962)) {
-    vit::AttentionGrad<bfloat16_t, 96, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 96, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(963)) {
-    vit::AttentionGrad<half, 96, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 96, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(964)) {
-    vit::AttentionGrad<bfloat16_t, 96, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 96, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(1281)) {
-    vit::AttentionGrad<half, 128, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 128, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(1282)) {
-    vit::AttentionGrad<bfloat16_t, 128, vit::GradPath::kWhole>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 128, vit::GradPath::kWhole>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(1283)) {
-    vit::AttentionGrad<half, 128, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<half, 128, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   } else if (TILING_KEY_IS(1284)) {
-    vit::AttentionGrad<bfloat16_t, 128, vit::GradPath::kBlocked>(dout, qkv, out, softmax_max, softmax_sum, dqkv, workspace, t);
+    vit::AttentionGrad<bfloat16_t, 128, vit::GradPath::kBlocked>(dout, qkv, attention_out, softmax_max, softmax_sum, dqkv, workspace, t);
   }
 }

@@ -59,9 +59,9 @@ class BiasGrads {
   }
 
   __aicore__ inline void SumDy(uint32_t col, uint32_t cols) {
-    const uint32_t count = rows_.End() - rows_.Begin(), half = CeilDiv(count, 2);
-    const uint32_t begin = rows_.Begin() + (GetSubBlockIdx() == 0 ? 0 : half);
-    const uint32_t end = GetSubBlockIdx() == 0 ? begin + half : rows_.End();
+    const uint32_t count = rows_.End() - rows_.Begin(), middle = CeilDiv(count, 2);
+    const uint32_t begin = rows_.Begin() + (GetSubBlockIdx() == 0 ? 0 : middle);
+    const uint32_t end = GetSubBlockIdx() == 0 ? begin + middle : rows_.End();
     const LocalTensor<float> wide = wide_.Get<float>();
     LocalTensor<float> sums = Zeros(cols);
     for (uint32_t row = begin; row < end; row += kRows) {

@@ -51,13 +51,13 @@ class RowGradsCube {
     return true;
   }
 
-  __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
+  __aicore__ inline void Store(uint32_t index, uint32_t side, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     const MlpStep s = steps_.At(index);
     if (!s.second) {
       tiles_.Put(c, m, n);
       return;
     }
-    StoreTile(dx_[uint64_t(s.row) * t_.rows.second + s.col + half * kHalfCols], c, m, n, t_.rows.second);
+    StoreTile(dx_[uint64_t(s.row) * t_.rows.second + s.col + side * kHalfCols], c, m, n, t_.rows.second);
   }
 
  private:

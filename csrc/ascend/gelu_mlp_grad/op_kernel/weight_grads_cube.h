@@ -57,12 +57,12 @@ class WeightGradsCube {
 
   __aicore__ inline bool Fetch(uint32_t, uint32_t) const { return true; }
 
-  __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
+  __aicore__ inline void Store(uint32_t index, uint32_t side, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     const Tile tile = TileAt(index);
     const uint32_t rows = tile.second ? t_.columns : hidden_, cols = tile.second ? hidden_ : width_;
     const GlobalTensor<float>& dst = tile.second ? dw2_ : dw1_;
     Fixpipe<float, float, CFG_ROW_MAJOR>(
-        dst[(uint64_t(tile.part) * rows + tile.row) * cols + tile.col + half * kHalfCols], c,
+        dst[(uint64_t(tile.part) * rows + tile.row) * cols + tile.col + side * kHalfCols], c,
         FixpipeParamsV220(n, m, RoundUp(m, kFractal), cols, false));
   }
 

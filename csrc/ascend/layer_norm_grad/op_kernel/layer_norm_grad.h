@@ -152,19 +152,19 @@ class LayerNormGrad {
   // P = A X and dgamma; then A = g, and P in two halves: g * xhat folded once, and g folded once.
   __aicore__ inline void Multiply(const LocalTensor<float>& p, const RowStrip& shape) {
     const LocalTensor<float> a = a_.Get<float>(), gamma = gamma_row_.Get();
-    const uint32_t half = shape.Half();
+    const uint32_t middle = shape.Half();
     const uint8_t blocks = shape.Blocks();
     Mul(p, a, x_strip_.Get<float>(), static_cast<int32_t>(shape.Elems()));
     PipeBarrier<PIPE_V>();
     AddRows(sums_.Get<float>(), p, shape.rows, t_.pitch, t_.pitch);
     MultiplyByColumns(a, gamma, t_.pitch, shape);
-    MultiplyByColumns(p, gamma, half, shape);
+    MultiplyByColumns(p, gamma, middle, shape);
     PipeBarrier<PIPE_V>();
-    for (uint32_t col = 0; col < half; col += kStripLanes) {
-      MulAddDst(p[col], p[half + col], gamma[half + col], LanesLeft(half - col), shape.Rows(),
+    for (uint32_t col = 0; col < middle; col += kStripLanes) {
+      MulAddDst(p[col], p[middle + col], gamma[middle + col], LanesLeft(middle - col), shape.Rows(),
                 BinaryRepeatParams(1, 1, 1, blocks, blocks, 0));
     }
-    AddHalves(p[half], a, shape, blocks);
+    AddHalves(p[middle], a, shape, blocks);
     PipeBarrier<PIPE_V>();
   }
 

@@ -51,13 +51,13 @@ class LinearCube {
 
   __aicore__ inline bool Fetch(uint32_t, uint32_t) const { return true; }
 
-  __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
+  __aicore__ inline void Store(uint32_t index, uint32_t side, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     if (t_.epilogue != 0) {
       ring_.Put(c, m, n);
       return;
     }
     const GridTile tile = tiles_.At(index);
-    StoreTile(y_[uint64_t(tile.row) * t_.grid.cols + tile.col + half * kHalfCols], c, m, n, t_.grid.cols);
+    StoreTile(y_[uint64_t(tile.row) * t_.grid.cols + tile.col + side * kHalfCols], c, m, n, t_.grid.cols);
   }
 
  private:

@@ -43,13 +43,13 @@ class WeightGradCube {
 
   __aicore__ inline bool Fetch(uint32_t, uint32_t) const { return true; }
 
-  __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
+  __aicore__ inline void Store(uint32_t index, uint32_t side, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     const GridTile tile = tiles_.At(index);
-    const uint32_t col = tile.col + half * kHalfCols;
+    const uint32_t col = tile.col + side * kHalfCols;
     if (t_.direct != 0) {
       StoreFloats(dw_[uint64_t(tile.row) * t_.weight.cols + col], c, m, n, t_.weight.cols);
     } else {
-      StoreFloats(workspace_.Summand(tile.part, tile.row)[col], c, m, n, PaddedCols(t_.weight.cols));
+      StoreFloats(workspace_.Summand(tile.part, tile.row)[col], c, m, n, RoundUp(t_.weight.cols, kWorkspacePitch));
     }
   }
 
@@ -103,13 +103,13 @@ class InputGradCube {
 
   __aicore__ inline bool Fetch(uint32_t, uint32_t) const { return true; }
 
-  __aicore__ inline void Store(uint32_t index, uint32_t half, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
+  __aicore__ inline void Store(uint32_t index, uint32_t side, const LocalTensor<float>& c, uint32_t m, uint32_t n) {
     if (scaled_) {
       ring_.Put(c, m, n);
       return;
     }
     const GridTile tile = tiles_.At(index);
-    StoreTile(dx_[uint64_t(tile.row) * t_.input.cols + tile.col + half * kHalfCols], c, m, n, t_.input.cols);
+    StoreTile(dx_[uint64_t(tile.row) * t_.input.cols + tile.col + side * kHalfCols], c, m, n, t_.input.cols);
   }
 
  private:

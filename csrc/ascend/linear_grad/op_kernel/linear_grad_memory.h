@@ -21,12 +21,12 @@ class LinearGradMemory {
 
   // From row `row` on of one of the summands of G, (out, in).
   __aicore__ inline GlobalTensor<float> Summand(uint32_t part, uint32_t row) const {
-    const uint64_t pitch = PaddedCols(t_.weight.cols);
+    const uint64_t pitch = RoundUp(t_.weight.cols, kWorkspacePitch);
     return View<float>((uint64_t(part) * t_.weight.rows + row) * pitch * sizeof(float));
   }
   // The column sums of dy over the rows of one vector core.
   __aicore__ inline GlobalTensor<float> Sums(uint32_t core) const {
-    return View<float>(t_.sums_offset + uint64_t(core) * PaddedCols(t_.weight.rows) * sizeof(float));
+    return View<float>(t_.sums_offset + uint64_t(core) * RoundUp(t_.weight.rows, kWorkspacePitch) * sizeof(float));
   }
   // scale w, (out, in), times a power of two (scaled_weight.h).
   __aicore__ inline GlobalTensor<T> ScaledWeight() const { return View<T>(t_.weight_offset); }

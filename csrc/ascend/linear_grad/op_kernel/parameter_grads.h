@@ -66,7 +66,7 @@ class ParameterGrads {
     LocalTensor<float> partial = floats_.AllocTensor<float>();
     DataCopyPad(
         partial, workspace_.Sums(0)[row],
-        DataCopyExtParams(cores, rows * sizeof(float), (PaddedCols(t_.weight.rows) - rows) * sizeof(float), 0, 0),
+        DataCopyExtParams(cores, rows * sizeof(float), (RoundUp(t_.weight.rows, kWorkspacePitch) - rows) * sizeof(float), 0, 0),
         DataCopyPadExtParams<float>());
     floats_.EnQue(partial);
     partial = floats_.DeQue<float>();
@@ -97,7 +97,7 @@ class ParameterGrads {
     for (uint32_t part = 0; part < t_.weight.depth_parts; ++part) {
       LocalTensor<float> summand = floats_.AllocTensor<float>();
       DataCopyPad(summand, workspace_.Summand(part, row)[col],
-                  DataCopyExtParams(rows, cols * sizeof(float), (PaddedCols(in) - cols) * sizeof(float), 0, 0),
+                  DataCopyExtParams(rows, cols * sizeof(float), (RoundUp(in, kWorkspacePitch) - cols) * sizeof(float), 0, 0),
                   DataCopyPadExtParams<float>());
       floats_.EnQue(summand);
       summand = floats_.DeQue<float>();

@@ -13,9 +13,12 @@
 #include "tiling/platform/platform_ascendc.h"
 
 namespace gert {
-using InferShapeFunction = ge::graphStatus (*)(InferShapeContext*);
-using InferDataTypeFunction = ge::graphStatus (*)(InferDataTypeContext*);
-using TilingFunction = ge::graphStatus (*)(TilingContext*);
+class OpImplRegisterV2 {
+ public:
+  using InferShapeKernelFunc = ge::graphStatus (*)(InferShapeContext*);
+  using InferDataTypeKernelFunc = ge::graphStatus (*)(InferDataTypeContext*);
+  using TilingKernelFunc = ge::graphStatus (*)(TilingContext*);
+};
 }  // namespace gert
 
 namespace ops {
@@ -66,7 +69,7 @@ class OpAICoreConfig {
 
 class OpAICoreDef {
  public:
-  OpAICoreDef& SetTiling(gert::TilingFunction fn) { return has_tiling = fn != nullptr, *this; }
+  OpAICoreDef& SetTiling(gert::OpImplRegisterV2::TilingKernelFunc fn) { return has_tiling = fn != nullptr, *this; }
   OpAICoreDef& AddConfig(const char* soc) { return configs.emplace_back(soc), *this; }
   OpAICoreDef& AddConfig(const char* soc, OpAICoreConfig&) { return configs.emplace_back(soc), *this; }
 
@@ -80,8 +83,8 @@ class OpDef {
   OpParamDef& Input(const char* name) { return Find(inputs, name); }
   OpParamDef& Output(const char* name) { return Find(outputs, name); }
   OpAttrDef& Attr(const char* name) { return Find(attrs, name); }
-  OpDef& SetInferShape(gert::InferShapeFunction fn) { return has_infer_shape = fn != nullptr, *this; }
-  OpDef& SetInferDataType(gert::InferDataTypeFunction fn) { return has_infer_dtype = fn != nullptr, *this; }
+  OpDef& SetInferShape(gert::OpImplRegisterV2::InferShapeKernelFunc fn) { return has_infer_shape = fn != nullptr, *this; }
+  OpDef& SetInferDataType(gert::OpImplRegisterV2::InferDataTypeKernelFunc fn) { return has_infer_dtype = fn != nullptr, *this; }
   OpAICoreDef& AICore() { return core; }
 
   std::string type;
