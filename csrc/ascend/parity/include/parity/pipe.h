@@ -80,6 +80,6 @@ class TPipe {
   __aicore__ void Destroy();
 };
 
-__aicore__ TPipe* GetTPipePtr();
-
 }  // namespace AscendC
+
+__aicore__ AscendC::TPipe* GetTPipePtr();

@@ -40,7 +40,7 @@ class LocalTensor {
   __aicore__ uint32_t GetSize() const;
   __aicore__ uint64_t GetPhyAddr() const;
   __aicore__ uint64_t GetPhyAddr(const uint32_t offset) const;
-  __aicore__ TPosition GetPosition() const;
+  __aicore__ int32_t GetPosition() const;
 };
 
 }  // namespace AscendC
