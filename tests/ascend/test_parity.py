@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_no_input_has_the_name_of_a_generated_output(definitions):
         generated = ["out"] if len(outputs) == 1 else [f"{o}Out" for o in outputs]
         inputs = [re.sub(r"_(\w)", lambda m: m[1].upper(), p["name"]) for p in definition["inputs"]]
         assert not set(inputs) & set(generated), name
+
+
+def amalgamated(name: str) -> str:
+    """A kernel's source with all that it includes of this project."""
+    return subprocess.run([sys.executable, "-c", "import pathlib, sys; sys.path.insert(0, sys.argv[1] + '/package'); "
+                           "import amalgamate; print(amalgamate.amalgamate(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])))",
+                           str(ASCEND), str(source("op_kernel", name))], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_cores_that_wait_for_each_other_are_scheduled_together(name):
+    """A kernel that calls SyncAll needs batch mode, or launches on two streams can wait for each other's cores."""
+    assert ("SyncAll" in amalgamated(name)) == ("kWaitForEachOther" in source("op_host", name).read_text())
 
 
 def test_no_variable_has_the_name_of_a_type():

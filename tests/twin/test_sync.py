@@ -209,6 +209,15 @@ def test_misuse_of_flags(case, found, text):
     assert text in messages(result)
 
 
+@pytest.mark.parametrize("event", range(6))
+def test_flags_that_tpipe_keeps_on_a_cube_core(event):
+    """Of M_MTE1 the first three; the pool gives out others."""
+    run = lambda *args: native.launch("sync_cube_ids", [], list(args), mode=native.AIC_ONLY)
+    kept = {("event-id", "kept_set", ""), ("event-id", "kept_wait", "")}
+    assert PLACES.found(run(event, 0)) == (kept if event < 3 else set())
+    assert run(0, 1)["diagnostics"] == []
+
+
 def test_kernels_without_tpipe():
     static = lambda case: native.launch("sync_static", [], [case], [256])
     clean = static(0)

@@ -14,6 +14,10 @@ using namespace AscendC;
 constexpr uint32_t kFractal = 16;                     // rows and columns of a 16-bit fractal
 constexpr uint32_t kFractalElems = kFractal * kFractal;
 
+// M_MTE1 flag of the first half of L0A and L0B: operands there have been used. On a cube core a TPipe keeps the ids
+// before it for itself.
+constexpr int32_t kOperandsFree = 3;
+
 __aicore__ inline constexpr uint32_t CeilDiv(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 __aicore__ inline constexpr uint32_t RoundUp(uint32_t a, uint32_t b) { return CeilDiv(a, b) * b; }
 __aicore__ inline constexpr uint32_t Min(uint32_t a, uint32_t b) { return a < b ? a : b; }

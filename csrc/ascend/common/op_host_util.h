@@ -107,10 +107,12 @@ inline Platform GetPlatform(gert::TilingContext* context) {
 }
 
 // Hands a finished tiling to the run time. `workspace_bytes` is the kernel's own part; the part that SyncAll and the
-// framework use comes on top.
+// framework use comes on top. A kernel whose cores wait for each other (SyncAll) has to have them all at the same time:
+// without batch mode, launches on two streams can each get a part of the cores and wait for ever.
+enum class Cores { kIndependent, kWaitForEachOther };
 template <typename Tiling>
 ge::graphStatus SetTiling(gert::TilingContext* context, const Tiling& tiling, uint32_t blocks, uint64_t key,
-                          size_t workspace_bytes) {
+                          size_t workspace_bytes, Cores cores = Cores::kIndependent) {
   static_assert(sizeof(Tiling) % 8 == 0, "tiling data is padded to 8 bytes");
   gert::TilingData* raw = context->GetRawTilingData();
   if (raw == nullptr || raw->GetCapacity() < sizeof(Tiling)) return ge::GRAPH_FAILED;
@@ -118,6 +120,10 @@ ge::graphStatus SetTiling(gert::TilingContext* context, const Tiling& tiling, ui
   raw->SetDataSize(sizeof(Tiling));
   context->SetBlockDim(blocks);
   context->SetTilingKey(key);
+  constexpr uint32_t kBatchMode = 1;
+  if (cores == Cores::kWaitForEachOther && context->SetScheduleMode(kBatchMode) != ge::GRAPH_SUCCESS) {
+    return ge::GRAPH_FAILED;
+  }
   size_t* sizes = context->GetWorkspaceSizes(1);
   if (sizes == nullptr) return ge::GRAPH_FAILED;
   const platform_ascendc::PlatformAscendC chip(context->GetPlatformInfo());

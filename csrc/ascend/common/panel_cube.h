@@ -125,14 +125,14 @@ class PanelCube {
   __aicore__ inline void Begin() {
     for (int32_t i = 0; i < int32_t(Stages()); ++i) SetFlag<HardEvent::MTE1_MTE2>(i);
     for (int32_t i = 0; i < 2; ++i) {
-      SetFlag<HardEvent::M_MTE1>(i);
+      SetFlag<HardEvent::M_MTE1>(kOperandsFree + i);
       SetFlag<HardEvent::FIX_M>(i);
     }
   }
   __aicore__ inline void End() {
     for (int32_t i = 0; i < int32_t(Stages()); ++i) WaitFlag<HardEvent::MTE1_MTE2>(i);
     for (int32_t i = 0; i < 2; ++i) {
-      WaitFlag<HardEvent::M_MTE1>(i);
+      WaitFlag<HardEvent::M_MTE1>(kOperandsFree + i);
       WaitFlag<HardEvent::FIX_M>(i);
     }
   }
@@ -205,7 +205,7 @@ class PanelCube {
       const uint32_t in = operands_.Next();
       const LocalTensor<T> a = l0a_.template Get<T>()[in * (kBufferA / sizeof(T))];
       const LocalTensor<T> b = l0b_.template Get<T>()[in * (kBufferB / sizeof(T))];
-      WaitFlag<HardEvent::M_MTE1>(in);
+      WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
       if (layout == PanelLayout::kTN) {
         LoadLeftTransposed(a, Left(c), k0, 0, m, k_padded);
       } else {
@@ -219,7 +219,7 @@ class PanelCube {
       SetFlag<HardEvent::MTE1_M>(in);
       WaitFlag<HardEvent::MTE1_M>(in);
       Multiply(Result(side), a, b, m, n, k, c.chunk == 0 && k0 == 0);
-      SetFlag<HardEvent::M_MTE1>(in);
+      SetFlag<HardEvent::M_MTE1>(kOperandsFree + in);
     }
     if (side + 1 == halves) SetFlag<HardEvent::MTE1_MTE2>(slot);
   }

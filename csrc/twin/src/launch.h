@@ -206,6 +206,8 @@ void CheckCrossFlagsAtEnd(Launch& launch);
 // A cross-core set that has taken effect: its tokens reach the waiting cores.
 void DeliverCrossSet(Core& core, int mode, int id, const Token& token);
 
+// Whether the TPipe of this core keeps a flag for itself (queue.cpp).
+bool KeptByPipe(const Core& core, AscendC::HardEvent event, int id);
 // unitFlag of Mmad and Fixpipe (unitflag.cpp).
 void UnitFlagBeforeMmad(Core& core, uint32_t unit_flag);
 void UnitFlagAfterMmad(Core& core, uint32_t unit_flag, const UnitShape& shape, Loc loc);

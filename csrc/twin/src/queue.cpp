@@ -90,12 +90,14 @@ Buffer* BufferOf(QueueImpl& q, const TensorRef& t, const char* api, Loc loc) {
 AscendC::HardEvent FullEvent(const QueueImpl& q) { return EventBetween(q.producer, q.consumer); }
 AscendC::HardEvent FreeEvent(const QueueImpl& q) { return EventBetween(q.consumer, q.producer); }
 
+constexpr int kKeptByPipe = 3;  // M_MTE1 ids, by public kernels' account of AllocEventID's first answer
+
 // The pool knows the ids it gave out, not the flags that a kernel raises by hand.
 int TakeEvent(Core& c, AscendC::HardEvent event, Loc loc) {
   uint8_t& used = c.state->event_used[int(event)];
   for (int id = 0; id < kEventIds; ++id) {
     const Flag& f = c.state->flag[int(event)][id];
-    if (used >> id & 1) continue;
+    if (used >> id & 1 || KeptByPipe(c, event, id)) continue;
     if (f.set) {
       Report(Rule::kEventId, Format("the pool gives out id %d of %s while the kernel has that flag raised by itself: "
              "take the id from AllocEventID", id, Name(event)), loc, f.set_loc);
@@ -110,6 +112,10 @@ int TakeEvent(Core& c, AscendC::HardEvent event, Loc loc) {
 }
 
 }  // namespace
+
+bool KeptByPipe(const Core& core, AscendC::HardEvent event, int id) {
+  return core.type == CoreType::AIC && core.pipe && event == AscendC::HardEvent::M_MTE1 && id < kKeptByPipe;
+}
 
 QueueImpl::QueueImpl(AscendC::TPosition s, AscendC::TPosition d, int n)
     : src(s), dst(d), pos(QueueHome(s, d)), depth(n), producer(PipesOfQueue(s, d).from),
@@ -296,7 +302,7 @@ int FetchEvent(AscendC::HardEvent event, Loc loc) {
   Core& c = Cur();
   Step(loc);
   for (int id = 0; id < kEventIds; ++id) {
-    if (!(c.state->event_used[int(event)] >> id & 1)) return id;  // not reserved: the next fetch may return it again
+    if (!(c.state->event_used[int(event)] >> id & 1) && !KeptByPipe(c, event, id)) return id;  // not reserved: the next fetch may return it again
   }
   Fatal(Rule::kEventId, Format("FetchEventID(%s): all 8 ids are in use", Name(event)), loc);
 }

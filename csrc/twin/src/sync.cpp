@@ -22,6 +22,10 @@ bool CheckEvent(const Core& c, AscendC::HardEvent event, int id, const char* api
     Report(Rule::kEventId, Format("%s<%s>(%d): event ids are 0..7", api, Name(event), id), loc);
     return false;
   }
+  if (KeptByPipe(c, event, id)) {
+    Report(Rule::kEventId, Format("%s<%s>(%d): on a cube core TPipe keeps ids 0..2 of this event for itself; use 3..5 or "
+           "AllocEventID", api, Name(event), id), loc);
+  }
   if (id >= 6 && !(c.state->event_used[int(event)] >> id & 1)) {
     Report(Rule::kEventId, Format("%s<%s>(%d): ids 6 and 7 are reserved; use 0..5, AllocEventID or FetchEventID", api,
            Name(event), id), loc);

@@ -26,7 +26,7 @@ void Multiply(GM_ADDR* io, GM_ADDR workspace, uint32_t tiles) {
     SetFlag<HardEvent::MTE1_MTE2>(half_of);
     SetFlag<HardEvent::FIX_M>(half_of);
   }
-  SetFlag<HardEvent::M_MTE1>(0);
+  SetFlag<HardEvent::M_MTE1>(3);
   for (uint32_t i = 0; i < tiles; ++i) {
     const int32_t turn = int32_t(i & 1);
     LocalTensor<half> a1 = l1_buf.Get<half>()[uint32_t(turn) * 2 * kTile], b1 = a1[kTile];
@@ -36,7 +36,7 @@ void Multiply(GM_ADDR* io, GM_ADDR workspace, uint32_t tiles) {
     DataCopy(b1, Global<half>(io[1])[i * kTile], rows);
     SetFlag<HardEvent::MTE2_MTE1>(turn);                                       // @set_l1
     WaitFlag<HardEvent::MTE2_MTE1>(turn);                                      // @wait_l1
-    WaitFlag<HardEvent::M_MTE1>(0);                                            // @wait_l0_free
+    WaitFlag<HardEvent::M_MTE1>(3);                                            // @wait_l0_free
     for (uint32_t m = 0; m < kSide / 16; ++m) {
       LoadData(a_buf.Get<half>()[m * 16 * kSide], a1, LoadData2DParams(m, kSide / 16, kSide / 16, 0, 0, false, 0));
     }
@@ -48,7 +48,7 @@ void Multiply(GM_ADDR* io, GM_ADDR workspace, uint32_t tiles) {
     WaitFlag<HardEvent::MTE1_M>(0);                                            // @wait_l0
     WaitFlag<HardEvent::FIX_M>(turn);                                          // @wait_c_free
     Mmad(c, a_buf.Get<half>(), b_buf.Get<half>(), MmadParams(kSide, kSide, kSide, 0, false, true));
-    SetFlag<HardEvent::M_MTE1>(0);                                             // @set_l0_free
+    SetFlag<HardEvent::M_MTE1>(3);                                             // @set_l0_free
     SetFlag<HardEvent::M_FIX>(turn);                                           // @set_c
     WaitFlag<HardEvent::M_FIX>(turn);                                          // @wait_c
     if (i >= kRing) CrossCoreWaitFlag(1);                                      // @wait_free
@@ -61,7 +61,7 @@ void Multiply(GM_ADDR* io, GM_ADDR workspace, uint32_t tiles) {
     WaitFlag<HardEvent::MTE1_MTE2>(half_of);
     WaitFlag<HardEvent::FIX_M>(half_of);
   }
-  WaitFlag<HardEvent::M_MTE1>(0);
+  WaitFlag<HardEvent::M_MTE1>(3);
 }
 
 // Row sums of squares of each half tile, summed over the tiles; the last row through the scalar unit.

@@ -63,7 +63,7 @@ void Cube(GM_ADDR* io, GM_ADDR workspace, const Shape& s) {
   uint32_t panel = 0, step = 0;
   for (int32_t turn = 0; turn < 2; ++turn) {
     SetFlag<HardEvent::MTE1_MTE2>(turn);
-    SetFlag<HardEvent::M_MTE1>(turn);
+    SetFlag<HardEvent::M_MTE1>(3 + turn);
   }
   ForTiles(s, uint32_t(GetBlockIdx()), [&](uint32_t tile_m, uint32_t tile_n, uint32_t count) {
     for (uint32_t k = 0; k < s.k; k += kPanel, ++panel) {
@@ -77,14 +77,14 @@ void Cube(GM_ADDR* io, GM_ADDR workspace, const Shape& s) {
       for (uint32_t k0 = 0; k0 < kPanel; k0 += kStep, ++step) {
         const uint32_t half_of = step & 1;
         const LocalTensor<half> a0 = a2[half_of * kM * kStep], b0 = b2[half_of * kStep * kN];
-        WaitFlag<HardEvent::M_MTE1>(int32_t(half_of));
+        WaitFlag<HardEvent::M_MTE1>(3 + int32_t(half_of));
         LoadData(a0, al, Block(kM, kPanel, kStep, kM, k0, 0));
         LoadData(b0, bl, Block(kPanel, kN, kN, kStep, 0, k0));
         SetFlag<HardEvent::MTE1_M>(int32_t(half_of));
         WaitFlag<HardEvent::MTE1_M>(int32_t(half_of));
         const bool last = k + k0 + kStep == s.k;
         Mmad(c, a0, b0, MmadParams(kM, kN, kStep, last ? 3 : 2, false, k + k0 == 0));
-        SetFlag<HardEvent::M_MTE1>(int32_t(half_of));
+        SetFlag<HardEvent::M_MTE1>(3 + int32_t(half_of));
       }
       SetFlag<HardEvent::MTE1_MTE2>(int32_t(turn));
     }
@@ -103,7 +103,7 @@ void Cube(GM_ADDR* io, GM_ADDR workspace, const Shape& s) {
   });
   for (int32_t turn = 0; turn < 2; ++turn) {
     WaitFlag<HardEvent::MTE1_MTE2>(turn);
-    WaitFlag<HardEvent::M_MTE1>(turn);
+    WaitFlag<HardEvent::M_MTE1>(3 + turn);
   }
 }
 

@@ -114,9 +114,9 @@ TEST_KERNEL(sync_cube) {
   InitConstValue(l1, InitConstValueParams<half>(1, uint16_t(m + n), 0, half(1.0f)));  // @fill_l1
   SetFlag<HardEvent::MTE2_MTE1>(0);                                                   // @set_l1
   WaitFlag<HardEvent::MTE2_MTE1>(0);                                                  // @wait_l1
-  SetFlag<HardEvent::M_MTE1>(0);                                                      // @preset_l0
+  SetFlag<HardEvent::M_MTE1>(3);                                                      // @preset_l0
   for (int step = 0; step < 2; ++step) {
-    WaitFlag<HardEvent::M_MTE1>(0);                                                           // @wait_l0_free
+    WaitFlag<HardEvent::M_MTE1>(3);                                                           // @wait_l0_free
     LoadData(a, l1, LoadData2DParams(0, uint8_t(m / 16), 1, 0, 0, false, 0));                 // @load_a
     LoadData(b, l1[m * 16], LoadData2DParams(0, uint8_t(n / 16), 1, 0, 0, false, 0));         // @load_b
     SetFlag<HardEvent::MTE1_M>(0);                                                            // @set_l0
@@ -126,9 +126,9 @@ TEST_KERNEL(sync_cube) {
       PipeBarrier<PIPE_M>();                                                                  // @barrier_m
       Mmad(c, a, b, MmadParams(uint16_t(m), uint16_t(n), 16, 0, false, false));               // @mmad_again
     }
-    SetFlag<HardEvent::M_MTE1>(0);                                                            // @set_l0_free
+    SetFlag<HardEvent::M_MTE1>(3);                                                            // @set_l0_free
   }
-  WaitFlag<HardEvent::M_MTE1>(0);  // @drain_l0
+  WaitFlag<HardEvent::M_MTE1>(3);  // @drain_l0
   SetFlag<HardEvent::M_FIX>(0);    // @set_c
   WaitFlag<HardEvent::M_FIX>(0);   // @wait_c
   FixpipeParamsV220 fix;
@@ -218,6 +218,16 @@ TEST_KERNEL(sync_misuse) {
       for (int i = 0; i < 9; ++i) (void)pipe.AllocEventID<HardEvent::MTE2_V>();  // @ninth_id
       break;
   }
+}
+
+// The flags that a TPipe keeps for itself. p: an id of M_MTE1, whether to take it from the pool
+TEST_KERNEL(sync_cube_ids) {
+  TPipe pipe;
+  int32_t id = int32_t(P[0]);
+  if (P[1]) id = pipe.AllocEventID<HardEvent::M_MTE1>();
+  SetFlag<HardEvent::M_MTE1>(id);   // @kept_set
+  WaitFlag<HardEvent::M_MTE1>(id);  // @kept_wait
+  if (P[1]) pipe.ReleaseEventID<HardEvent::M_MTE1>(id);
 }
 
 // No TPipe: static addresses. p: 1 leave out InitSocState, 2 leave out the last barrier, 3 add a TPipe

@@ -72,7 +72,7 @@ class AttentionCube {
       SetFlag<HardEvent::MTE1_MTE2>(kKey + i);
       SetFlag<HardEvent::MTE1_MTE2>(kValue + i);
       SetFlag<HardEvent::MTE1_MTE2>(kProbs + i);
-      SetFlag<HardEvent::M_MTE1>(i);
+      SetFlag<HardEvent::M_MTE1>(kOperandsFree + i);
       SetFlag<HardEvent::FIX_M>(i);
     }
     InitConstValue(l0b_.template Get<uint16_t>()[kOnes / sizeof(uint16_t)],
@@ -83,7 +83,7 @@ class AttentionCube {
       WaitFlag<HardEvent::MTE1_MTE2>(kKey + i);
       WaitFlag<HardEvent::MTE1_MTE2>(kValue + i);
       WaitFlag<HardEvent::MTE1_MTE2>(kProbs + i);
-      WaitFlag<HardEvent::M_MTE1>(i);
+      WaitFlag<HardEvent::M_MTE1>(kOperandsFree + i);
       WaitFlag<HardEvent::FIX_M>(i);
     }
   }
@@ -175,14 +175,14 @@ class AttentionCube {
   __aicore__ inline void ScoreTile(const Step& s, const L1Matrix<T>& query, const L1Matrix<T>& keys, uint32_t m0,
                                    uint32_t n0, uint32_t m, uint32_t n, uint32_t col) {
     const uint32_t in = operands_.Next(), out = results_.Next();
-    WaitFlag<HardEvent::M_MTE1>(in);
+    WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
     LoadLeft(Left(in), query, m0, s.member * D, m, D);
     LoadRightTransposed(Right(in), keys, n0, s.member * D, D, n);
     SetFlag<HardEvent::MTE1_M>(in);
     WaitFlag<HardEvent::MTE1_M>(in);
     WaitFlag<HardEvent::FIX_M>(out);
     Multiply(Result(out), Left(in), Right(in), m, n, D, true);
-    SetFlag<HardEvent::M_MTE1>(in);
+    SetFlag<HardEvent::M_MTE1>(kOperandsFree + in);
     SetFlag<HardEvent::M_FIX>(out);
     WaitFlag<HardEvent::M_FIX>(out);
     FixpipeParamsV220 p(n, m, m, s.rows_padded * kFractal * sizeof(float) / 32, false);
@@ -230,7 +230,7 @@ class AttentionCube {
     for (uint32_t k0 = 0; k0 < tile.rows; k0 += kTile) {
       const uint32_t k = Min(kTile, tile.rows - k0);  // exact: the cube leaves padded columns of P out
       const uint32_t in = operands_.Next();
-      WaitFlag<HardEvent::M_MTE1>(in);
+      WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
       LoadLeft(Left(in), probs, 0, k0, m, RoundUp(k, kFractal));
       LoadRight(Right(in), values, k0, s.member * D, RoundUp(k, kFractal), D);
       SetFlag<HardEvent::MTE1_M>(in);
@@ -238,7 +238,7 @@ class AttentionCube {
       Multiply(Result(out), Left(in), Right(in), m, D, k, first && k0 == 0);
       Multiply(Result(out)[D * m], Left(in), l0b_.template Get<T>()[kOnes / sizeof(T)], m, kFractal, k,
                first && k0 == 0);
-      SetFlag<HardEvent::M_MTE1>(in);
+      SetFlag<HardEvent::M_MTE1>(kOperandsFree + in);
     }
     SetFlag<HardEvent::MTE1_MTE2>(kProbs + buffer);
   }

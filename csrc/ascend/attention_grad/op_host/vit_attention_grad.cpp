@@ -38,7 +38,7 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
   const bool bf16 = context->GetInputDesc(kQkv)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.blocks,
                         vit::AttentionGradKey(tiling.head_dim, vit::PathOf(tiling), bf16),
-                        vit::AttentionGradWorkspace(tiling));
+                        vit::AttentionGradWorkspace(tiling), vit::Cores::kWaitForEachOther);
 }
 
 }  // namespace

@@ -83,14 +83,14 @@ class AttentionGradCube {
     for (int32_t i = 0; i < int32_t(t_.sets); ++i) SetFlag<HardEvent::MTE1_MTE2>(i);
     SetFlag<HardEvent::MTE1_MTE2>(kProbs);
     if (t_.prob_buffers == 2) SetFlag<HardEvent::MTE1_MTE2>(kScoreGrads);
-    for (int32_t i = 0; i < 2; ++i) SetFlag<HardEvent::M_MTE1>(i);
+    for (int32_t i = 0; i < 2; ++i) SetFlag<HardEvent::M_MTE1>(kOperandsFree + i);
     for (int32_t i = 0; i < (kBlocked ? 4 : 2); ++i) SetFlag<HardEvent::FIX_M>(i);
   }
   __aicore__ inline void End() {
     for (int32_t i = 0; i < int32_t(t_.sets); ++i) WaitFlag<HardEvent::MTE1_MTE2>(i);
     WaitFlag<HardEvent::MTE1_MTE2>(kProbs);
     if (t_.prob_buffers == 2) WaitFlag<HardEvent::MTE1_MTE2>(kScoreGrads);
-    for (int32_t i = 0; i < 2; ++i) WaitFlag<HardEvent::M_MTE1>(i);
+    for (int32_t i = 0; i < 2; ++i) WaitFlag<HardEvent::M_MTE1>(kOperandsFree + i);
     for (int32_t i = 0; i < (kBlocked ? 4 : 2); ++i) WaitFlag<HardEvent::FIX_M>(i);
   }
 
@@ -161,7 +161,7 @@ class AttentionGradCube {
       for (uint32_t n0 = 0; n0 < right.pitch; n0 += kTile) {
         const uint32_t m = Min(kRowTile, left.pitch - m0), n = Min(kTile, right.pitch - n0);
         const uint32_t in = operands_.Next(), out = results_.Next();
-        WaitFlag<HardEvent::M_MTE1>(in);
+        WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
         LoadLeft(Left(in), left, m0, 0, m, D);
         LoadRightTransposed(Right(in), right, n0, 0, D, n);
         WaitFlag<HardEvent::FIX_M>(out);
@@ -181,7 +181,7 @@ class AttentionGradCube {
     SetFlag<HardEvent::MTE1_M>(in);
     WaitFlag<HardEvent::MTE1_M>(in);
     Multiply(c, Left(in), Right(in), m, n, k, first);
-    SetFlag<HardEvent::M_MTE1>(in);
+    SetFlag<HardEvent::M_MTE1>(kOperandsFree + in);
   }
 
   // ---- dV, dQ, dK
@@ -210,7 +210,7 @@ class AttentionGradCube {
       if (s.first) WaitFlag<HardEvent::FIX_M>(out);
       for (uint32_t k0 = 0; k0 < s.queries; k0 += kTile) {
         const uint32_t k = Min(kTile, s.queries - k0), in = operands_.Next();  // exact: padded queries stay out
-        WaitFlag<HardEvent::M_MTE1>(in);
+        WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
         LoadLeftTransposed(Left(in), left, k0, m0, m, RoundUp(k, kFractal));
         LoadRight(Right(in), right, k0, 0, RoundUp(k, kFractal), D);
         MultiplyLoaded(in, Result(out), m, D, k, s.first && k0 == 0);
@@ -226,7 +226,7 @@ class AttentionGradCube {
       WaitFlag<HardEvent::FIX_M>(out);
       for (uint32_t k0 = 0; k0 < s.keys; k0 += kTile) {
         const uint32_t k = Min(kTile, s.keys - k0), in = operands_.Next();
-        WaitFlag<HardEvent::M_MTE1>(in);
+        WaitFlag<HardEvent::M_MTE1>(kOperandsFree + in);
         LoadLeft(Left(in), score_grads, m0, k0, m, RoundUp(k, kFractal));
         LoadRight(Right(in), Keys(s), k0, 0, RoundUp(k, kFractal), D);
         MultiplyLoaded(in, Result(out), m, D, k, k0 == 0);

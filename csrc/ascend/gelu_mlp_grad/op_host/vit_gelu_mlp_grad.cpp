@@ -49,7 +49,7 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
       static_cast<uint32_t>(w2.GetDim(0)), vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
   return vit::SetTiling(context, tiling, tiling.cores, vit::GeluMlpKey(approximate == 1, bf16),
-                        vit::GeluMlpGradWorkspace(tiling));
+                        vit::GeluMlpGradWorkspace(tiling), vit::Cores::kWaitForEachOther);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
       vit::MakeLayerNormGradTiling(static_cast<uint64_t>(tensors.XRows()), static_cast<uint32_t>(tensors.XWidth()),
                                    tensors.ElemBytes(), false, vit::GetPlatform(context));
   tiling.gamma_float = tensors.IsWide(kGamma);
-  return vit::SetTiling(context, tiling, tiling.blocks, tensors.Key(), vit::LayerNormGradWorkspace(tiling));
+  return vit::SetTiling(context, tiling, tiling.blocks, tensors.Key(), vit::LayerNormGradWorkspace(tiling),
+                        vit::Cores::kWaitForEachOther);
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
   if (!fits) return ge::GRAPH_FAILED;
   const vit::LinearGradTiling tiling = vit::MakeLinearGradTiling(shape, epilogue, vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
-  return vit::SetTiling(context, tiling, tiling.cores, vit::LinearKey(bf16), vit::LinearGradWorkspace(tiling));
+  return vit::SetTiling(context, tiling, tiling.cores, vit::LinearKey(bf16), vit::LinearGradWorkspace(tiling),
+                        vit::Cores::kWaitForEachOther);
 }
 
 }  // namespace

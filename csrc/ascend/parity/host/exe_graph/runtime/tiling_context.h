@@ -27,6 +27,7 @@ class TilingContext {
   fe::PlatFormInfos* GetPlatformInfo() const;
   ge::graphStatus SetTilingKey(const uint64_t tiling_key);
   ge::graphStatus SetBlockDim(const uint32_t block_dim);
+  ge::graphStatus SetScheduleMode(const uint32_t schedule_mode);
   size_t* GetWorkspaceSizes(const size_t workspace_count);
   TilingData* GetRawTilingData();
 };
