@@ -62,7 +62,7 @@ void pack_left(const Operand& operand, float* packed, Range panels, int64_t row,
     for (int64_t p = panels.begin; p < panels.end; ++p) {
       const int64_t i = p * kTileRows;
       float* const to = packed + i * depth + d * kTileRows;
-      operand.template pack<kTileRows>(to, row + i, imin(kTileRows, rows - i), k + d, slab);
+      operand.template pack<kTileRows>(to, row + i, rows - i, k + d, slab);
     }
     d += slab;
   }

@@ -52,7 +52,8 @@ struct DepthInner {
   // neighbours.
   static constexpr int64_t kSlab = INT64_MAX;
 
-  // Packs rows i .. i + count (count <= kWidth) at k .. k + depth; rows from count on become zero.
+  // Packs rows i .. i + kWidth at k .. k + depth. There are `count` rows from i on; those of the panel beyond
+  // them become zero.
   template <int kWidth>
   void pack(float* panel, int64_t i, int64_t count, int64_t k, int64_t depth) const {
     static_assert(kWidth % kLanes == 0 || (kWidth < kLanes && 2 * kWidth >= kLanes), "see block()");
@@ -121,13 +122,21 @@ struct DepthOuter {
   template <int kWidth>
   void pack(float* panel, int64_t i, int64_t count, int64_t k, int64_t depth) const {
     const float* const from = source + k * stride + i;
-    for (int first = 0; first < kWidth; first += kLanes) {
-      const int in = static_cast<int>(imax(0, imin(kLanes, count - first)));
-      constexpr int kOut = kWidth < kLanes ? kWidth : kLanes;
-      if (in == kLanes) {
-        strip<kWidth, kOut>(panel + first, from + first, AllLanes{}, k, depth);
+    if constexpr (kWidth < kLanes) {
+      // A whole register is read where the matrix goes on beyond the panel.
+      if (count >= kLanes) {
+        narrow<kWidth>(panel, from, AllLanes{}, k, depth);
       } else {
-        strip<kWidth, kOut>(panel + first, from + first, FirstLanes{in}, k, depth);
+        narrow<kWidth>(panel, from, FirstLanes{static_cast<int>(imin(kWidth, count))}, k, depth);
+      }
+    } else {
+      for (int first = 0; first < kWidth; first += kLanes) {
+        const int in = static_cast<int>(imax(0, imin(kLanes, count - first)));
+        if (in == kLanes) {
+          strip<kWidth>(panel + first, from + first, AllLanes{}, k, depth);
+        } else {
+          strip<kWidth>(panel + first, from + first, FirstLanes{in}, k, depth);
+        }
       }
     }
   }
@@ -138,12 +147,26 @@ struct DepthOuter {
   }
 
  private:
-  template <int kWidth, int kOut, class Lanes>
+  template <int kWidth, class Lanes>
   void strip(float* to, const float* from, Lanes lanes, int64_t k, int64_t depth) const {
-    for (int64_t d = 0; d + 1 < depth; ++d)
+    for (int64_t d = 0; d < depth; ++d)
       store(to + d * kWidth, function(lanes.load(from + d * stride), k + d));
-    const int64_t last = depth - 1;
-    store_first(to + last * kWidth, function(lanes.load(from + last * stride), k + last), kOut);
+  }
+
+  // A panel of three quarters of a register: four steps fill three registers.
+  template <int kWidth, class Lanes>
+  void narrow(float* to, const float* from, Lanes lanes, int64_t k, int64_t depth) const {
+    static_assert(4 * kWidth == 3 * kLanes, "see join_quarters");
+    int64_t d = 0;
+    for (; d + 4 <= depth; d += 4) {
+      Vec v[4];
+#pragma GCC unroll 4
+      for (int r = 0; r < 4; ++r) v[r] = function(lanes.load(from + (d + r) * stride), k + d + r);
+      store(to + d * kWidth, join_quarters<3>(v[0], v[1]));
+      store(to + d * kWidth + kLanes, join_quarters<2>(v[1], v[2]));
+      store(to + d * kWidth + 2 * kLanes, join_quarters<1>(v[2], v[3]));
+    }
+    for (; d < depth; ++d) store_first(to + d * kWidth, function(lanes.load(from + d * stride), k + d), kWidth);
   }
 };
 

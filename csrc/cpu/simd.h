@@ -131,7 +131,27 @@ VIT_INLINE void interleave(Vec a, Vec b, Vec* low, Vec* high) {
   *high = VIT_SHUFFLE(a, b, 2, 6, 3, 7);
 #endif
 }
+
+// One register of the last kCount of a's first three quarters and as many of b's first quarters as fit after
+// them: four registers of which three quarters are used become three dense ones.
+template <int kCount>
+VIT_INLINE Vec join_quarters(Vec a, Vec b) {
+#if VIT_LANES == 16
+  if constexpr (kCount == 3) return VIT_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19);
+  if constexpr (kCount == 2) return VIT_SHUFFLE(a, b, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23);
+  return VIT_SHUFFLE(a, b, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27);
+#elif VIT_LANES == 8
+  if constexpr (kCount == 3) return VIT_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 8, 9);
+  if constexpr (kCount == 2) return VIT_SHUFFLE(a, b, 2, 3, 4, 5, 8, 9, 10, 11);
+  return VIT_SHUFFLE(a, b, 4, 5, 8, 9, 10, 11, 12, 13);
+#else
+  if constexpr (kCount == 3) return VIT_SHUFFLE(a, b, 0, 1, 2, 4);
+  if constexpr (kCount == 2) return VIT_SHUFFLE(a, b, 1, 2, 4, 5);
+  return VIT_SHUFFLE(a, b, 2, 4, 5, 6);
+#endif
+}
 #undef VIT_SHUFFLE
+
 VIT_INLINE void transpose(Vec (&row)[kLanes]) {
 #pragma GCC unroll 4
   for (int round = 1; round < kLanes; round *= 2) {
