@@ -12,25 +12,26 @@ namespace VIT_ISA {
 constexpr float kLog2E = 1.44269504f;
 constexpr float kLn2 = 0.693147181f;
 
-// v * 2^n for integral n in [-252, 254], through a second factor where one power of two would overflow the
-// exponent field; results below the normal range round once, as they should.
-VIT_INLINE Vec scale_by_power(Vec v, Vec n, IVec n_int) {
-#if defined(__AVX512F__)
-  (void)n_int;
-  return _mm512_scalef_ps(v, n);
-#else
-  (void)n;
-  const IVec half = n_int >> 1;
-  return v * as_float((half + 127) << 23) * as_float((n_int - half + 127) << 23);
-#endif
-}
-
 // 1.5 * 2^23: adding it leaves the nearest integer in the low mantissa bits.
 constexpr float kRoundingShift = 12582912.0f;
 
-// 2^x, 2e-9 on the reduced interval [-1/2, 1/2]; 0 at -inf, +inf above 128, NaN for NaN.
+// v * 2^n for 1/2 < v < 2 and integral n in [-200, 127], `shifted` being n + kRoundingShift. Every exponential
+// of this library is of a number below zero, so the one power of two cannot overflow; below the normal range
+// it is zero, and so is the product (AVX-512: the subnormal number).
+VIT_INLINE Vec scale_by_power(Vec v, Vec n, Vec shifted) {
+#if defined(__AVX512F__)
+  (void)shifted;
+  return _mm512_scalef_ps(v, n);
+#else
+  (void)n;
+  const IVec exponent = as_int(shifted) - (as_int(broadcast(kRoundingShift)) - 127);
+  return v * as_float((exponent > 0 ? exponent : IVec{}) << 23);
+#endif
+}
+
+// 2^x for x < 127, 2e-9 on the reduced interval [-1/2, 1/2]; 0 at -inf, NaN for NaN.
 VIT_INLINE Vec vexp2(Vec x) {
-  x = vmin(broadcast(130.0f), vmax(broadcast(-160.0f), x));
+  x = vmax(broadcast(-160.0f), x);
   const Vec shifted = x + kRoundingShift;
   const Vec n = shifted - kRoundingShift;
   const Vec r = x - n;
@@ -41,12 +42,12 @@ VIT_INLINE Vec vexp2(Vec x) {
   p = p * r + 2.402264791e-1f;
   p = p * r + 6.931472029e-1f;
   p = p * r + 1.0f;
-  return scale_by_power(p, n, as_int(shifted) - as_int(broadcast(kRoundingShift)));
+  return scale_by_power(p, n, shifted);
 }
 
-// e^x, 2e-9 on |r| <= ln(2)/2; ln 2 is split in two so that r keeps all its bits.
+// e^x for x < 88, 2e-9 on |r| <= ln(2)/2; ln 2 is split in two so that r keeps all its bits.
 VIT_INLINE Vec vexp(Vec x) {
-  x = vmin(broadcast(90.0f), vmax(broadcast(-110.0f), x));
+  x = vmax(broadcast(-110.0f), x);
   const Vec shifted = x * kLog2E + kRoundingShift;
   const Vec n = shifted - kRoundingShift;
   Vec r = x - n * 0.693359375f;  // ln 2 rounded to 10 bits: n times it is exact
@@ -58,7 +59,7 @@ VIT_INLINE Vec vexp(Vec x) {
   p = p * r + 4.999999421e-1f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  return scale_by_power(p, n, as_int(shifted) - as_int(broadcast(kRoundingShift)));
+  return scale_by_power(p, n, shifted);
 }
 
 // The normal distribution: its cumulative probability (`below` x) and its density at x without the 1/sqrt(2
