@@ -4,9 +4,9 @@
 // With P = exp(S - lse) and delta = rowsum(dout * out):
 //   dV = P^T dout     dP = dout V^T     dS = P (dP - delta)     dQ = scale dS K     dK = scale dS^T Q
 // S^T and dP^T come out of the register tile with queries in the lanes (attention.h), so dS^T is at once the
-// right operand of dQ^T = K^T dS^T. For dV and dK the summation runs over queries: P^T and dS^T are
-// transposed into left panels, a tenth of the cost of the products that use them. A head is one thread's work
-// from start to end, since all its queries add to the same dK and dV.
+// right operand of dQ^T = K^T dS^T. For dV and dK the summation runs over queries, and P^T and dS^T are left
+// operands, which the register tile reads as they are (kRowTiles). A head is one thread's work from start to
+// end, since all its queries add to the same dK and dV.
 #include "attention.h"
 #include "isa_kernels.h"
 #include "runtime.h"
@@ -27,13 +27,12 @@ enum Piece {
   kKColumns,  // left panels of K^T, over keys
   kQ,         // right panels of Q^T scale log2(e), over head_dim
   kDout,      // right panels of dout^T, over head_dim
-  kQRows,     // right panels of Q, over queries
+  kQRows,     // right panels of Q scale, over queries
   kDoutRows,  // right panels of dout, over queries
   kP,         // probabilities: per query panel, keys x width
   kDs,        // their gradient, in the same layout
   kDq,        // dQ^T so far: per query panel, head_dim x width
   kDqPart,    // what one block of keys adds to it
-  kLeft,      // one left panel of P^T or dS^T, over queries
   kLse,       // per query, in units of log2
   kDelta,     // per query
   kScale,     // per query: `scale` repeated
@@ -57,7 +56,6 @@ Plan make_plan(const AttentionBackward& a) {
   size[kDqPart] = kTileCols * a.head_dim;
   size[kQRows] = size[kDoutRows] = right_floats(a.head_dim, plan.queries);
   size[kP] = size[kDs] = lanes * plan.keys;
-  size[kLeft] = kTileRows * lanes;
   size[kLse] = size[kDelta] = size[kScale] = lanes;
   plan.offset[0] = 0;
   for (int i = 0; i < kPieces; ++i) plan.offset[i + 1] = plan.offset[i] + round_up(size[i], 16);
@@ -100,7 +98,7 @@ void pack_queries(const Work& w, int64_t query, int64_t queries) {
   const Range panels{0, ceil_div(queries, kTileCols)}, columns{0, ceil_div(d, kTileCols)};
   pack_right(DepthInner<Times>{q, w.head.stride, {w.a.scale * kLog2E}}, w.at(kQ), panels, 0, queries, 0, d);
   pack_right(DepthInner<Same>{dout, stride, {}}, w.at(kDout), panels, 0, queries, 0, d);
-  pack_right(DepthOuter<Same>{q, w.head.stride, {}}, w.at(kQRows), columns, 0, d, 0, queries);
+  pack_right(DepthOuter<Times>{q, w.head.stride, {w.a.scale}}, w.at(kQRows), columns, 0, d, 0, queries);
   pack_right(DepthOuter<Same>{dout, stride, {}}, w.at(kDoutRows), columns, 0, d, 0, queries);
   for (int64_t i = 0; i < queries; ++i) {
     w.at(kLse)[i] = w.lse[query + i] * kLog2E;
@@ -150,33 +148,31 @@ void score_block(const Work& w, int64_t queries, int64_t key, int64_t keys) {
   }
 }
 
-// gradient[key .. key + keys) (+)= factor * scores^T right, the summation running over the queries of the
-// block; `scores` is kP or kDs, `right` dout or Q.
+// gradient[key .. key + keys) (+)= scores^T right, the summation running over the queries of the block;
+// `scores` is kP or kDs, `right` dout or Q scale.
 template <bool kAdd>
 void key_gradient(const Work& w, Piece scores, Piece right, int64_t queries, int64_t key, int64_t keys,
-                  float* gradient, float factor) {
-  const int64_t d = w.a.head_dim;
+                  float* gradient) {
+  const int64_t d = w.a.head_dim, panel_stride = kTileCols * w.plan.keys;
+  // The panels of kTileCols queries, and the one of kLanes queries that may follow them.
+  const float* const panels = w.at(scores);
+  const float* const half = panels + queries / kTileCols * panel_stride;
+  const Store store{gradient, w.head.stride};
   alignas(64) float tile[kTileRows * kTileCols];
   for (int64_t j = 0; j < keys; j += kTileRows) {
     const int rows = static_cast<int>(imin(kTileRows, keys - j));
-    for (int64_t i = 0; i < queries; i += kTileCols) {
-      const int64_t width = panel_vectors(queries - i) * kLanes;
-      const DepthInner<Times> source{w.at(scores) + i * w.plan.keys + j * width, width, {factor}};
-      source.template pack<kTileRows>(w.at(kLeft) + i * kTileRows, 0, rows, 0, imin(kTileCols, queries - i));
-    }
-    const Store add{gradient, w.head.stride};
     for (int64_t c = 0; c < d; c += kTileCols) {
       const int64_t columns = imin(kTileCols, d - c);
-      const int vectors = panel_vectors(columns);
-      kTiles[vectors - 1][rows - 1](queries, w.at(kLeft), w.at(right) + c * queries, tile);
-      put_tile<kAdd, true>(add, tile, rows, key + j, c, columns);
+      kRowTiles[panel_vectors(columns) - 1][rows - 1](queries, panels + j * kTileCols, panel_stride,
+                                                      half + j * kLanes, w.at(right) + c * queries, tile);
+      put_tile<kAdd, true>(store, tile, rows, key + j, c, columns);
     }
   }
 }
 template <bool kAdd>
 void key_gradients(const Work& w, int64_t queries, int64_t key, int64_t keys) {
-  key_gradient<kAdd>(w, kP, kDoutRows, queries, key, keys, w.dv, 1.0f);
-  key_gradient<kAdd>(w, kDs, kQRows, queries, key, keys, w.dk, w.a.scale);
+  key_gradient<kAdd>(w, kP, kDoutRows, queries, key, keys, w.dv);
+  key_gradient<kAdd>(w, kDs, kQRows, queries, key, keys, w.dk);
 }
 
 void head_gradient(const Work& w) {

@@ -37,6 +37,13 @@ typedef void (*TileFunction)(int64_t depth, const float* left, const float* righ
 // [vectors - 1][rows - 1]
 extern const TileFunction kTiles[kTileVectors][kTileRows];
 
+// The same for a left operand whose rows were the output of such tiles: a panel per kTileCols steps of the
+// summation, `panel_stride` floats apart, each holding the kTileCols values of every row side by side, and a
+// last one in `half` with kLanes values per row where no more than that are left (panel_vectors).
+typedef void (*RowTileFunction)(int64_t depth, const float* left, int64_t panel_stride, const float* half,
+                                const float* right, float* c);
+extern const RowTileFunction kRowTiles[kTileVectors][kTileRows];
+
 // Panels are kTileCols wide except that a last one with kLanes columns or fewer is half as wide.
 VIT_INLINE int panel_vectors(int64_t columns_left) { return columns_left > kLanes ? kTileVectors : 1; }
 
