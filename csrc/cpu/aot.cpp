@@ -125,6 +125,24 @@ int linear_backward(VIT_AOT_PARAMETERS) {
   return vit_linear_backward(dy, x, w, bias, scale, dx, dw, dbias, dscale, rows, in, out);
 }
 
+// The gradients one by one, so that a graph in which nobody uses one leaves its operator out.
+int linear_input_gradient(VIT_AOT_PARAMETERS) {
+  VIT_AOT_ARGUMENTS(3);
+  const int64_t rows = a.rows(0), out = a.last(0), in = a.last(1);
+  const float *dy = a.next(rows * out), *w = a.next(out * in);
+  float* const dx = a.next(rows * in);
+  if (!a) return a.error;
+  return vit_linear_backward(dy, nullptr, w, nullptr, nullptr, dx, nullptr, nullptr, nullptr, rows, in, out);
+}
+int linear_weight_gradient(VIT_AOT_PARAMETERS) {
+  VIT_AOT_ARGUMENTS(4);
+  const int64_t rows = a.rows(0), out = a.last(0), in = a.last(1);
+  const float *dy = a.next(rows * out), *x = a.next(rows * in);
+  float *dw = a.next(out * in), *dbias = a.next(out);
+  if (!a) return a.error;
+  return vit_linear_backward(dy, x, nullptr, nullptr, nullptr, nullptr, dw, dbias, nullptr, rows, in, out);
+}
+
 }  // namespace
 
 extern "C" {
@@ -238,5 +256,7 @@ VIT_AOT(VitLinearBackward, (linear_backward<false, false>))
 VIT_AOT(VitLinearBackwardB, (linear_backward<true, false>))
 VIT_AOT(VitLinearBackwardS, (linear_backward<false, true>))
 VIT_AOT(VitLinearBackwardBS, (linear_backward<true, true>))
+VIT_AOT(VitLinearInputGradient, linear_input_gradient)
+VIT_AOT(VitLinearWeightGradient, linear_weight_gradient)
 
 }  // extern "C"

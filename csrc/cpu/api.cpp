@@ -86,8 +86,9 @@ int vit_linear_forward(const float* x, const float* w, const float* bias, const 
 int vit_linear_backward(const float* dy, const float* x, const float* w, const float* bias,
                         const float* scale, float* dx, float* dw, float* dbias, float* dscale, int64_t rows,
                         int64_t in, int64_t out) {
-  return run(fits(rows, in) && fits(rows, out) && fits(in, out) && (scale == nullptr) == (dscale == nullptr),
-             &vit::Kernels::linear_backward, {dy, x, w, bias, scale, dx, dw, dbias, dscale, rows, in, out});
+  const bool whole = scale ? dscale && dw : !dscale;
+  return run(fits(rows, in) && fits(rows, out) && fits(in, out) && whole, &vit::Kernels::linear_backward,
+             {dy, x, w, bias, scale, dx, dw, dbias, dscale, rows, in, out});
 }
 
 int vit_gelu_mlp_forward(const float* x, const float* w1, const float* b1, const float* w2, const float* b2,

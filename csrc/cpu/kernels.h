@@ -43,7 +43,7 @@ struct LinearForward {
 
 struct LinearBackward {
   const float *dy, *x, *weight, *bias, *scale;  // bias is read only for dscale
-  float *dx, *dweight, *dbias, *dscale;         // dbias, dscale null when not wanted
+  float *dx, *dweight, *dbias, *dscale;         // null when not wanted; dscale needs dweight
   int64_t rows, in, out;
 };
 

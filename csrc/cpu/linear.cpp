@@ -65,11 +65,15 @@ float scale_row(const float* w, float* g, float factor, int64_t n) {
 // so one product gives both the gradient of the weight and that of the scale, and y is not needed.
 template <class WeightFunction>
 void backward_team(const LinearBackward& a, WeightFunction scaled, float* sums, float* scratch) {
-  const DepthInner<Same> dy_rows{a.dy, a.out, {}};
-  const DepthOuter<WeightFunction> weight{a.weight, a.in, scaled};
-  gemm_team(a.rows, a.in, a.out, dy_rows, weight, Store{a.dx, a.in}, scratch);
-  const DepthOuter<Same> dy_columns{a.dy, a.out, {}}, x{a.x, a.in, {}};
-  gemm_team(a.out, a.in, a.rows, dy_columns, x, Store{a.dweight, a.in}, scratch);
+  if (a.dx) {
+    const DepthInner<Same> dy_rows{a.dy, a.out, {}};
+    const DepthOuter<WeightFunction> weight{a.weight, a.in, scaled};
+    gemm_team(a.rows, a.in, a.out, dy_rows, weight, Store{a.dx, a.in}, scratch);
+  }
+  if (a.dweight) {
+    const DepthOuter<Same> dy_columns{a.dy, a.out, {}}, x{a.x, a.in, {}};
+    gemm_team(a.out, a.in, a.rows, dy_columns, x, Store{a.dweight, a.in}, scratch);
+  }
   if (a.dbias || a.scale) {
     sum_columns_team(a.dy, a.rows, a.out, a.out, sums, false);
 #pragma omp barrier
@@ -89,7 +93,7 @@ void backward_team(const LinearBackward& a, WeightFunction scaled, float* sums, 
 
 bool linear_backward(const LinearBackward& a) {
   if (a.rows == 0) {
-    for (int64_t i = 0; i < a.out * a.in; ++i) a.dweight[i] = 0.0f;
+    for (int64_t i = 0; a.dweight && i < a.out * a.in; ++i) a.dweight[i] = 0.0f;
     for (int64_t j = 0; j < a.out; ++j) {
       if (a.dbias) a.dbias[j] = 0.0f;
       if (a.dscale) a.dscale[j] = 0.0f;
@@ -101,7 +105,8 @@ bool linear_backward(const LinearBackward& a) {
   if (!scratch.data()) return false;
   float* const sums = scratch.take(static_cast<size_t>(a.out));
   float* const panels = scratch.take(static_cast<size_t>(product));
-#pragma omp parallel num_threads(threads_for(2 * a.rows * a.in * a.out))
+  const int64_t products = (a.dx != nullptr) + (a.dweight != nullptr);
+#pragma omp parallel num_threads(threads_for(products* a.rows* a.in* a.out))
   {
     if (a.scale) {
       backward_team(a, TimesRow{a.scale}, sums, panels);

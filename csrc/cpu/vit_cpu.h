@@ -66,8 +66,9 @@ VIT_API int vit_attention_backward(const float* dout, const float* qkv, const fl
  * residual (rows, out) may be null. */
 VIT_API int vit_linear_forward(const float* x, const float* w, const float* bias, const float* residual,
                                const float* scale, float* y, int64_t rows, int64_t in, int64_t out);
-/* dbias may be null; dscale is written if scale is given, and then bias is read if not null. The gradient of
- * residual is dy. */
+/* dx, dbias, and without a scale dw may be null: what nobody asks for is not computed, and x is read for dw
+ * only. dscale is written if scale is given, and then bias is read if not null. The gradient of residual is dy.
+ */
 VIT_API int vit_linear_backward(const float* dy, const float* x, const float* w, const float* bias,
                                 const float* scale, float* dx, float* dw, float* dbias, float* dscale,
                                 int64_t rows, int64_t in, int64_t out);

@@ -100,6 +100,9 @@ def test_linear(rng, suffix):
         dx, dw, dbias, dscale = cpu.linear_backward(dy, x, w, bias, scale)
         expected = [dx, dw, dbias if "B" in suffix else None, dscale]
         _check(f"VitLinearBackward{suffix}", [dy, x, w, *present], expected)
+    if suffix == "B":
+        _check("VitLinearInputGradient", [dy, w], [dx])
+        _check("VitLinearWeightGradient", [dy, x], [dw, dbias])
 
 
 def test_one_dimensional_input_is_one_row(rng):

@@ -36,7 +36,7 @@ MUTATIONS = {
     "gelu_mlp: wrong recomputation": (
         "gelu_mlp_inference", "GeluMlpOp", "_, h = training(x, w1, b1, w2, b2)", "_, h = training(x, w1, b1 * 0, w2, b2)"),
     "linear: weights' gradient is zero": (
-        "linear", "LinearOp", "return backward(dout, x, w, b)", "return backward(dout, x * 0, w, b)"),
+        "linear", "LinearOp", "return input_gradient(dout, w), dw, db\n", "return input_gradient(dout, w), dw * 0, db\n"),
     "linear: LayerScale left out": (
         "linear_residual_scale", "LinearOp", "backward_scaled(dout, x, w, b, scale)\n        return dx",
         "backward_scaled(dout, x, w, b, scale * 0 + 1)\n        return dx"),

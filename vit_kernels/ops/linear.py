@@ -33,18 +33,25 @@ def _check_linear(x, w, b, residual, scale) -> list[int]:
 
 
 def _cpu_linear() -> dict[str, ops.Custom]:
-    """One primitive per combination of optional operands; graph mode wants each bprop's arguments spelled out."""
-    backward = ops.Custom(_library.kernel("VitLinearBackwardB"), lambda dy, x, w, b: (x, w, b),
-                          lambda dy, x, w, b: (x, x, x), func_type="aot")
+    """One primitive per combination of optional operands; graph mode wants each bprop's arguments spelled out.
+
+    The gradients of x and of the parameters are operators of their own: graph mode drops the one that nobody uses, as for
+    the patches of an image or a frozen layer.
+    """
+    input_gradient = ops.Custom(_library.kernel("VitLinearInputGradient"), lambda dy, w: dy[:-1] + w[1:],
+                                lambda dy, w: dy, func_type="aot")
+    weight_gradient = ops.Custom(_library.kernel("VitLinearWeightGradient"),
+                                 lambda dy, x: (dy[-1:] + x[-1:], dy[-1:]), lambda dy, x: (dy, dy), func_type="aot")
     backward_scaled = ops.Custom(_library.kernel("VitLinearBackwardBS"), lambda dy, x, w, b, s: (x, w, b, s),
                                  lambda dy, x, w, b, s: (x, x, x, x), func_type="aot")
 
     def bprop(x, w, b, out, dout):
-        return backward(dout, x, w, b)
+        dw, db = weight_gradient(dout, x)
+        return input_gradient(dout, w), dw, db
 
     def bprop_residual(x, w, b, residual, out, dout):
-        dx, dw, db = backward(dout, x, w, b)
-        return dx, dw, db, dout
+        dw, db = weight_gradient(dout, x)
+        return input_gradient(dout, w), dw, db, dout
 
     def bprop_scale(x, w, b, scale, out, dout):
         return backward_scaled(dout, x, w, b, scale)
