@@ -33,7 +33,7 @@ test: $(VENV)/.installed-test
 test-neon:
 	scripts/test-neon.sh
 
-## Every Ascend C kernel x dtype x model width x N x batch on the twin, strict and adversarial (a day; ARGS="--record F" resumes).
+## Every Ascend C kernel x dtype x model width x N x batch on the twin, strict and adversarial (hours; ARGS="--record F" resumes).
 ascend-grid: $(VENV)/.installed-test
 	$(BIN)/python scripts/ascend_grid.py $(ARGS)
 

@@ -3,7 +3,7 @@ a diagnostic in strict mode and with the same bits in every order of execution.
 
     python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N] [--record F]
 
-The whole grid takes more than a day on one core, small problems first. `--most-elements` leaves out problems with larger
+The whole grid takes many hours, small problems first. `--most-elements` leaves out problems with larger
 activations and says how many. `--record` names a file to which every case that holds is added, and whose cases are not run
 again while the sources of kernels and twin are the same: an interrupted run goes on with the same command.
 Exit code 1 when a case fails; each failure is printed as it happens.

@@ -106,7 +106,7 @@ bool linear_backward(const LinearBackward& a) {
   float* const sums = scratch.take(static_cast<size_t>(a.out));
   float* const panels = scratch.take(static_cast<size_t>(product));
   const int64_t products = (a.dx != nullptr) + (a.dweight != nullptr);
-#pragma omp parallel num_threads(threads_for(products* a.rows* a.in* a.out))
+#pragma omp parallel num_threads(threads_for(products * a.rows * a.in * a.out))
   {
     if (a.scale) {
       backward_team(a, TimesRow{a.scale}, sums, panels);
