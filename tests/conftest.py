@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import ctypes.util
 import os
+import platform
 
 os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings; errors stay visible
 
@@ -23,6 +27,36 @@ def _synchronous_launches():
 
     ms.set_device("CPU")
     ms.runtime.launch_blocking()
+
+
+@pytest.fixture(params=["flushing", "rounding up"])
+def odd_arithmetic(request):
+    """A context in which the calling thread's floating-point unit is set as other libraries leave it: MindSpore's main
+    thread flushes subnormals to zero."""
+    @contextlib.contextmanager
+    def flushing():
+        import torch
+
+        if not torch.set_flush_denormal(True):
+            pytest.skip("this processor cannot flush subnormals to zero")
+        try:
+            yield
+        finally:
+            torch.set_flush_denormal(False)
+
+    @contextlib.contextmanager
+    def rounding_up():
+        library = ctypes.CDLL(ctypes.util.find_library("m"))
+        before = library.fegetround()
+        upwards = {"x86_64": 0x800, "aarch64": 0x400000}.get(platform.machine())
+        if upwards is None or library.fesetround(upwards):
+            pytest.skip("FE_UPWARD of this processor is not known here")
+        try:
+            yield
+        finally:
+            library.fesetround(before)
+
+    return flushing if request.param == "flushing" else rounding_up
 
 
 @pytest.fixture(params=["pynative", "graph"])

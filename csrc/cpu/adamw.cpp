@@ -4,7 +4,7 @@
 // everything happens in one pass, by all threads, and the arrays that are written are the ones just read.
 #include "isa_kernels.h"
 #include "runtime.h"
-#include "simd.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -27,13 +27,15 @@ VIT_INLINE void update(const AdamW& a, Lanes lanes, int64_t i) {
 }  // namespace
 
 bool adamw(const AdamW& a) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads_for(8 * a.size))
-  for (int64_t begin = 0; begin < a.size; begin += kPiece) {
-    const int64_t end = imin(a.size, begin + kPiece);
-    int64_t i = begin;
-    for (; i + kLanes <= end; i += kLanes) update(a, AllLanes{}, i);
-    if (i < end) update(a, FirstLanes{static_cast<int>(end - i)}, i);
-  }
+  on_team(threads_for(8 * a.size), [&] {
+#pragma omp for schedule(dynamic)
+    for (int64_t begin = 0; begin < a.size; begin += kPiece) {
+      const int64_t end = imin(a.size, begin + kPiece);
+      int64_t i = begin;
+      for (; i + kLanes <= end; i += kLanes) update(a, AllLanes{}, i);
+      if (i < end) update(a, FirstLanes{static_cast<int>(end - i)}, i);
+    }
+  });
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include "attention.h"
 #include "isa_kernels.h"
 #include "runtime.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -203,8 +204,7 @@ bool attention_backward(const AttentionBackward& a) {
   const Plan plan = make_plan(a);
   Scratch scratch(static_cast<size_t>(team * plan.offset[kPieces]));
   if (!scratch.data()) return false;
-#pragma omp parallel num_threads(team)
-  {
+  on_team(team, [&] {
     const int worker = omp_get_thread_num();
     float* const own = scratch.data() + worker * plan.offset[kPieces];
     for (int64_t i = 0; i < plan.offset[kScale + 1] - plan.offset[kScale]; ++i)
@@ -218,7 +218,7 @@ bool attention_backward(const AttentionBackward& a) {
       head_gradient({a, plan, own, head, a.out + out, a.dout + out, a.lse + index * a.tokens, dq, dq + part,
                      dq + 2 * part});
     }
-  }
+  });
   return true;
 }
 

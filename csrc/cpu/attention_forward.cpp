@@ -13,6 +13,7 @@
 #include "attention.h"
 #include "isa_kernels.h"
 #include "runtime.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -140,11 +141,10 @@ bool attention_forward(const AttentionForward& a) {
   const int64_t own = round_up(buffer_floats(a), 16);
   Scratch scratch(static_cast<size_t>(team * own));
   if (!scratch.data()) return false;
-#pragma omp parallel num_threads(team)
-  {
+  on_team(team, [&] {
     const int worker = omp_get_thread_num();
     run(a, units, cut(a, scratch.data() + worker * own));
-  }
+  });
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include "gemm.h"
 #include "isa_kernels.h"
 #include "runtime.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -104,8 +105,7 @@ bool inference_many_rows(const MlpForward& a) {
   buffers.w2 = scratch.take(static_cast<size_t>(w2_floats));
   buffers.own = scratch.take(static_cast<size_t>(team * own_floats));
   buffers.own_floats = own_floats;
-#pragma omp parallel num_threads(team)
-  inference_team<Gelu>(a, slice, buffers);
+  on_team(team, [&] { inference_team<Gelu>(a, slice, buffers); });
   return true;
 }
 
@@ -124,14 +124,15 @@ bool inference_few_rows(const MlpForward& a) {
   float* const panels = scratch.take(products);
   const DepthInner<Same> x{a.x, a.in, {}};
   const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
-#pragma omp parallel num_threads(threads_for(a.rows* a.hidden*(a.in + a.out)))
-  for (int64_t f = 0; f < a.hidden; f += slice) {
-    const int64_t columns = imin(slice, a.hidden - f);
-    const DepthInner<Same> w1{a.w1 + f * a.in, a.in, {}}, w2{a.w2 + f, a.hidden, {}};
-    gemm_team(a.rows, columns, a.in, x, w1, GeluEpilogue<Gelu>{hidden, columns, a.b1 + f}, panels);
-    gemm_team(a.rows, a.out, columns, DepthInner<Same>{hidden, columns, {}}, w2, output, panels,
-              {f > 0, f + columns == a.hidden});
-  }
+  on_team(threads_for(a.rows * a.hidden * (a.in + a.out)), [&] {
+    for (int64_t f = 0; f < a.hidden; f += slice) {
+      const int64_t columns = imin(slice, a.hidden - f);
+      const DepthInner<Same> w1{a.w1 + f * a.in, a.in, {}}, w2{a.w2 + f, a.hidden, {}};
+      gemm_team(a.rows, columns, a.in, x, w1, GeluEpilogue<Gelu>{hidden, columns, a.b1 + f}, panels);
+      gemm_team(a.rows, a.out, columns, DepthInner<Same>{hidden, columns, {}}, w2, output, panels,
+                {f > 0, f + columns == a.hidden});
+    }
+  });
   return true;
 }
 
@@ -150,11 +151,10 @@ bool training(const MlpForward& a) {
   const DepthInner<Activate<Gelu>> hidden{a.h, a.hidden, {}};
   const LinearEpilogue<true, false, false> keep{a.h, a.hidden, a.b1, nullptr, nullptr};
   const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
-#pragma omp parallel num_threads(threads_for(a.rows* a.hidden*(a.in + a.out)))
-  {
+  on_team(threads_for(a.rows * a.hidden * (a.in + a.out)), [&] {
     gemm_team(a.rows, a.hidden, a.in, x, w1, keep, scratch.data());
     gemm_team(a.rows, a.out, a.hidden, hidden, w2, output, scratch.data());
-  }
+  });
   return true;
 }
 
@@ -206,8 +206,8 @@ bool backward(const MlpBackward& a) {
   float* const dh = scratch.take(hidden);
   float* const activation = scratch.take(hidden);
   float* const panels = scratch.take(products);
-#pragma omp parallel num_threads(threads_for(2 * a.rows * a.hidden * (a.in + a.out)))
-  backward_team<Gelu>(a, chunk, dh, activation, panels);
+  on_team(threads_for(2 * a.rows * a.hidden * (a.in + a.out)),
+          [&] { backward_team<Gelu>(a, chunk, dh, activation, panels); });
   return true;
 }
 

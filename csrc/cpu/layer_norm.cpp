@@ -5,11 +5,11 @@
 // distances from the mean (two sweeps), not E[x^2] - E[x]^2, which loses everything when the mean is large.
 // Ba, Kiros and Hinton, "Layer Normalization", 2016, equation 3.
 #include <math.h>
-#include <omp.h>
 
 #include "column_sum.h"
 #include "isa_kernels.h"
 #include "runtime.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -36,37 +36,39 @@ VIT_INLINE float total(const Vec (&part)[kVectors]) {
 template <bool kResidual>
 bool forward(const LayerNormForward& a) {
   const float inverse_width = 1.0f / static_cast<float>(a.width);
-#pragma omp parallel for schedule(dynamic, 16) num_threads(threads_for(8 * a.rows * a.width))
-  for (int64_t row = 0; row < a.rows; ++row) {
-    const float* x = a.x + row * a.width;
-    float* const y = a.y + row * a.width;
-    Vec part[kVectors] = {};
-    if constexpr (kResidual) {
-      const float* const residual = a.residual + row * a.width;
-      float* const sum = a.sum + row * a.width;
+  on_team(threads_for(8 * a.rows * a.width), [&] {
+#pragma omp for schedule(dynamic, 16)
+    for (int64_t row = 0; row < a.rows; ++row) {
+      const float* x = a.x + row * a.width;
+      float* const y = a.y + row * a.width;
+      Vec part[kVectors] = {};
+      if constexpr (kResidual) {
+        const float* const residual = a.residual + row * a.width;
+        float* const sum = a.sum + row * a.width;
+        for_row(a.width, [&](auto lanes, int64_t j, int v) {
+          const Vec s = lanes.load(x + j) + lanes.load(residual + j);
+          lanes.store(sum + j, s);
+          part[v] += s;
+        });
+        x = sum;
+      } else {
+        for_row(a.width, [&](auto lanes, int64_t j, int v) { part[v] += lanes.load(x + j); });
+      }
+      const float mean = total(part) * inverse_width;
+      Vec square[kVectors] = {};
       for_row(a.width, [&](auto lanes, int64_t j, int v) {
-        const Vec s = lanes.load(x + j) + lanes.load(residual + j);
-        lanes.store(sum + j, s);
-        part[v] += s;
+        const Vec d = lanes.keep(lanes.load(x + j) - mean);
+        square[v] += d * d;
       });
-      x = sum;
-    } else {
-      for_row(a.width, [&](auto lanes, int64_t j, int v) { part[v] += lanes.load(x + j); });
+      const float rstd = 1.0f / sqrtf(total(square) * inverse_width + a.epsilon);
+      for_row(a.width, [&](auto lanes, int64_t j, int) {
+        const Vec normalized = (lanes.load(x + j) - mean) * rstd;
+        lanes.store(y + j, normalized * lanes.load(a.gamma + j) + lanes.load(a.beta + j));
+      });
+      a.mean[row] = mean;
+      a.rstd[row] = rstd;
     }
-    const float mean = total(part) * inverse_width;
-    Vec square[kVectors] = {};
-    for_row(a.width, [&](auto lanes, int64_t j, int v) {
-      const Vec d = lanes.keep(lanes.load(x + j) - mean);
-      square[v] += d * d;
-    });
-    const float rstd = 1.0f / sqrtf(total(square) * inverse_width + a.epsilon);
-    for_row(a.width, [&](auto lanes, int64_t j, int) {
-      const Vec normalized = (lanes.load(x + j) - mean) * rstd;
-      lanes.store(y + j, normalized * lanes.load(a.gamma + j) + lanes.load(a.beta + j));
-    });
-    a.mean[row] = mean;
-    a.rstd[row] = rstd;
-  }
+  });
   return true;
 }
 
@@ -125,8 +127,7 @@ bool layer_norm_backward(const LayerNormBackward& a) {
   if (!scratch.data()) return false;
   float* const parts = scratch.data();  // per chunk: dgamma, dbeta
   const int64_t stride = 2 * static_cast<int64_t>(width);
-#pragma omp parallel num_threads(threads_for(12 * a.rows * a.width))
-  {
+  on_team(threads_for(12 * a.rows * a.width), [&] {
 #pragma omp for schedule(dynamic)
     for (int64_t c = 0; c < chunks; ++c) {
       const Range rows{c * chunk, imin(a.rows, (c + 1) * chunk)};
@@ -136,7 +137,7 @@ bool layer_norm_backward(const LayerNormBackward& a) {
     }
     sum_columns_team(parts, chunks, a.width, stride, a.dgamma, false);
     sum_columns_team(parts + width, chunks, a.width, stride, a.dbeta, false);
-  }
+  });
   return true;
 }
 

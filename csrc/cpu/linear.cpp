@@ -8,6 +8,7 @@
 #include "gemm.h"
 #include "isa_kernels.h"
 #include "runtime.h"
+#include "team.h"
 
 namespace vit {
 namespace VIT_ISA {
@@ -19,8 +20,8 @@ bool forward(const LinearForward& a) {
   if (!scratch.data()) return false;
   const DepthInner<Same> x{a.x, a.in, {}}, weight{a.weight, a.in, {}};
   const LinearEpilogue<kBias, kScale, kResidual> epilogue{a.y, a.out, a.bias, a.scale, a.residual};
-#pragma omp parallel num_threads(threads_for(a.rows* a.in* a.out))
-  gemm_team(a.rows, a.out, a.in, x, weight, epilogue, scratch.data());
+  on_team(threads_for(a.rows * a.in * a.out),
+          [&] { gemm_team(a.rows, a.out, a.in, x, weight, epilogue, scratch.data()); });
   return true;
 }
 
@@ -106,14 +107,13 @@ bool linear_backward(const LinearBackward& a) {
   float* const sums = scratch.take(static_cast<size_t>(a.out));
   float* const panels = scratch.take(static_cast<size_t>(product));
   const int64_t products = (a.dx != nullptr) + (a.dweight != nullptr);
-#pragma omp parallel num_threads(threads_for(products * a.rows * a.in * a.out))
-  {
+  on_team(threads_for(products * a.rows * a.in * a.out), [&] {
     if (a.scale) {
       backward_team(a, TimesRow{a.scale}, sums, panels);
     } else {
       backward_team(a, Same{}, sums, panels);
     }
-  }
+  });
   return true;
 }
 

@@ -206,3 +206,17 @@ def test_instruction_set(isa):
                          timeout=300)
     assert ran.returncode == 0, ran.stderr[-3000:]
     assert ran.stdout.split() == [isa, *CASES]
+
+
+def test_subnormal_numbers_in_every_call(mode):
+    """The thread that MindSpore runs a kernel on differs from call to call, and with it, without the kernels' care, whether
+    subnormal numbers become zero."""
+    from mindspore import Tensor
+
+    from vit_kernels.ops import LinearOp
+
+    x, w = np.full((512, 64), 1e-20, np.float32), np.full((64, 64), 1e-20, np.float32)
+    op = LinearOp("cpu")
+    for _ in range(4):
+        y = op(Tensor(x), Tensor(w), Tensor(np.zeros(64, np.float32))).asnumpy()
+        np.testing.assert_allclose(y, 64e-40, rtol=1e-4)
