@@ -237,7 +237,7 @@ def test_data_loaders_are_what_training_and_evaluation_use(folders):
     np.testing.assert_allclose(batch.targets.sum(1), 1, rtol=1e-5)
     first = next(iter(evaluation.epoch())).images[0]
     np.testing.assert_allclose(first, by_hand(Image.open("imageNet-1k/val/n01/0.png"), 36, 32), atol=2 / 255 / 0.22)
-    with pytest.raises(UsageError, match="train_dataset is missing"):
+    with pytest.raises(UsageError, match="needs train_dataset"):
         Trainer(model="vit_base_p16", eval_dataset="imageNet-1k/val").get_train_dataloader()
 
 

@@ -303,7 +303,7 @@ class Trainer(TrainerMethods):
         """The images of `train_dataset` or `eval_dataset`, None for a MindSpore dataset, and their classes."""
         data = getattr(self, name)
         if data is None:
-            raise UsageError(f"Trainer: {name} is missing; give a folder of class folders or a dataset")
+            raise UsageError(f"Trainer: this needs {name}; give a folder of class folders or a dataset")
         images = images_of(data, name == "train_dataset")
         return images, images.classes if images is not None else class_names(self.settings.config().num_classes)
 
