@@ -1,8 +1,8 @@
 // Compiled once per instruction set of the host, with VIT_TWIN_ISA as its name. A product is rounded apart from the sum
-// (no fused multiply-add), so that every instruction set computes the same bits.
+// (no fused multiply-add), so that every instruction set computes the same bits. No inline function of std:: or with external
+// linkage: the linker could keep the copy with the widest instructions for everybody.
 #include "product.h"
 
-#include <algorithm>
 #include <cstring>
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -61,7 +61,7 @@ void Sequential(const FloatProduct& f, uint32_t i, uint32_t j) {
   } else {
     const float* column = at.a;
     for (uint32_t p = 0; p < f.k; column += at.a_block) {
-      const uint32_t end = std::min(f.k, p + kColumns);
+      const uint32_t end = f.k - p < kColumns ? f.k : p + kColumns;
       for (const float* c = column; p < end; ++p, ++c) add(c, p);
     }
   }

@@ -1,5 +1,7 @@
 // Storage types half and bfloat16_t: IEEE binary16 and the upper half of binary32, converted with round to nearest
 // even in plain integer code, so that every host computes the same bits. Arithmetic happens in float, in the API.
+// The functions are static: product_kernel.cpp is compiled with wider instruction sets, and the linker must not keep a copy
+// of those for everybody.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +9,18 @@
 
 namespace twin {
 
-inline uint32_t FloatBits(float f) {
+static inline uint32_t FloatBits(float f) {
   uint32_t u;
   std::memcpy(&u, &f, 4);
   return u;
 }
-inline float BitsFloat(uint32_t u) {
+static inline float BitsFloat(uint32_t u) {
   float f;
   std::memcpy(&f, &u, 4);
   return f;
 }
 
-inline uint16_t FloatToHalfBits(float f) {
+static inline uint16_t FloatToHalfBits(float f) {
   const uint32_t u = FloatBits(f);
   const uint32_t sign = (u >> 16) & 0x8000u;
   const uint32_t a = u & 0x7fffffffu;
@@ -35,7 +37,7 @@ inline uint16_t FloatToHalfBits(float f) {
 // Without a branch, so that loops over it become vector code. A subnormal's mantissa is lined up below 2^-14 and 2^-14
 // taken off: both are normal floats, so that the value survives on a thread that flushes subnormals to zero, as
 // MindSpore's do.
-inline float HalfBitsToFloat(uint16_t h) {
+static inline float HalfBitsToFloat(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
   const uint32_t a = static_cast<uint32_t>(h & 0x7fffu) << 13;
   const uint32_t subnormal = FloatBits(BitsFloat(a + 0x38800000u) - 0x1p-14f);
@@ -43,12 +45,12 @@ inline float HalfBitsToFloat(uint16_t h) {
   return BitsFloat(sign | (a >= 0x0f800000u ? a | 0x7f800000u : finite));
 }
 
-inline uint16_t FloatToBf16Bits(float f) {
+static inline uint16_t FloatToBf16Bits(float f) {
   const uint32_t u = FloatBits(f);
   if ((u & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((u >> 16) | 0x40u);
   return static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
-inline float Bf16BitsToFloat(uint16_t b) { return BitsFloat(static_cast<uint32_t>(b) << 16); }
+static inline float Bf16BitsToFloat(uint16_t b) { return BitsFloat(static_cast<uint32_t>(b) << 16); }
 
 struct half {
   uint16_t bits;
