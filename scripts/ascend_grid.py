@@ -1,20 +1,20 @@
 """Every Ascend C kernel on the twin: all ViT widths, token counts, batches and dtypes, held against float64 and torch, without
 a diagnostic in strict mode and with the same bits in every order of execution.
 
-    python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N] [--record F]
+    python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N]
+                                  [--record FILE] [--report]
 
 The whole grid takes many hours, small problems first. `--most-elements` leaves out problems with larger
-activations and says how many. `--record` names a file to which every case that holds is added, and whose cases are not run
-again while the sources of kernels and twin are the same: an interrupted run goes on with the same command.
-Exit code 1 when a case fails; each failure is printed as it happens.
+activations and says how many. Every case that holds is added to the record, docs/ascend-grid.json unless told otherwise, and is
+not run again while the sources of its kernel and of the twin are the same: an interrupted run goes on with the same command.
+`--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails; each failure is printed
+as it happens.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from scripts.grid_record import Record, sources  # noqa: E402
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
 )
@@ -57,16 +58,16 @@ def _gelu_backward(case):
     return _gelu_mlp.check_backward(case), lambda v, **kwargs: _gelu_mlp.run_backward(case, v, h, **kwargs), v
 
 
-# name -> (grid, one case -> (strict run, launcher, inputs))
+# name -> (grid, one case -> (strict run, launcher, inputs), operators that its cases launch)
 KERNELS = {
-    "attention": (_cases_attention.grid, _attention_forward),
-    "attention_grad": (_cases_attention.grid, _attention_backward),
-    "layer_norm": (_cases_layer_norm.grid, _forward(_layer_norm)),
-    "layer_norm_grad": (_cases_layer_norm.grid, _backward(_layer_norm)),
-    "linear": (_cases_linear.grid, _forward(_linear)),
-    "linear_grad": (_cases_linear.grid, _backward(_linear)),
-    "gelu_mlp": (_cases_gelu_mlp.grid, _forward(_gelu_mlp)),
-    "gelu_mlp_grad": (_cases_gelu_mlp.grid, _gelu_backward),
+    "attention": (_cases_attention.grid, _attention_forward, ("attention",)),
+    "attention_grad": (_cases_attention.grid, _attention_backward, ("attention", "attention_grad")),
+    "layer_norm": (_cases_layer_norm.grid, _forward(_layer_norm), ("layer_norm", "add_layer_norm")),
+    "layer_norm_grad": (_cases_layer_norm.grid, _backward(_layer_norm), ("layer_norm_grad", "add_layer_norm_grad")),
+    "linear": (_cases_linear.grid, _forward(_linear), ("linear",)),
+    "linear_grad": (_cases_linear.grid, _backward(_linear), ("linear_grad",)),
+    "gelu_mlp": (_cases_gelu_mlp.grid, _forward(_gelu_mlp), ("gelu_mlp",)),
+    "gelu_mlp_grad": (_cases_gelu_mlp.grid, _gelu_backward, ("gelu_mlp_grad",)),
 }
 
 
@@ -95,31 +96,16 @@ def check(kernel: str, case, seeds: int) -> str:
     return ""
 
 
-class Record:
-    """The cases that held, in a file of JSON lines.
-
-    Args:
-        path: the file; None for no record.
-    """
-
-    def __init__(self, path: str | None):
-        # What runs on the twin: kernels, tiling and the twin itself, not the op package around them.
-        sources = sorted(p for folder in ("ascend", "twin") for p in (ROOT / "csrc" / folder).rglob("*")
-                         if p.suffix in (".h", ".cpp") and not {"op_host", "parity", "package"} & set(p.parts))
-        self.sources = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
-        self.path = path and Path(path)
-        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
-        self.seeds = {(r["kernel"], r["case"]): r["seeds"] for r in map(json.loads, lines) if r["sources"] == self.sources}
-
-    def holds(self, kernel: str, case, seeds: int) -> bool:
-        """Whether an earlier run found so, with at least as many orders."""
-        return self.seeds.get((kernel, str(case)), -1) >= seeds
-
-    def add(self, kernel: str, case, seeds: int) -> None:
-        """Remember a case."""
-        if self.path:
-            with self.path.open("a") as file:
-                file.write(json.dumps({"sources": self.sources, "kernel": kernel, "case": str(case), "seeds": seeds}) + "\n")
+def report(record: Record, names: list[str], seeds: int) -> int:
+    """Print how many cases of each kernel an earlier run found to hold; 1 when some were not run yet."""
+    missing = 0
+    for name in names:
+        cases = KERNELS[name][0]()
+        held = sum(record.holds(name, case, seeds) for case in cases)
+        missing += len(cases) - held
+        print(f"{name:16} {held:4} of {len(cases):4} cases held, at least {seeds} random orders each")
+    print(f"{'all':16} {missing} cases not run on these sources")
+    return int(missing > 0)
 
 
 def main() -> int:
@@ -129,13 +115,21 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20, help="random orders of execution per case")
     parser.add_argument("--most-elements", type=int, default=0, help="leave out cases with more activations; 0: none")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--record", metavar="FILE", help="remember in FILE what held, and do not run it again")
+    parser.add_argument("--record", metavar="FILE", default=str(ROOT / "docs/ascend-grid.json"),
+                        help="remember in FILE what held, and do not run it again (default: docs/ascend-grid.json)")
+    parser.add_argument("--report", action="store_true", help="say what the record covers, run nothing")
     args = parser.parse_args()
     names = args.kernels.split(",")
     unknown = set(names) - set(KERNELS)
     if unknown:
         parser.error(f"unknown kernel {', '.join(sorted(unknown))}; expected some of {', '.join(KERNELS)}")
-    failures, record = 0, Record(args.record)
+    try:
+        record = Record(args.record, {name: sources(ROOT, operators) for name, (_, _, operators) in KERNELS.items()})
+    except ValueError as error:
+        parser.error(str(error))
+    if args.report:
+        return report(record, names, args.seeds)
+    failures = 0
     with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
         for name in names:
             begin, cases = time.perf_counter(), sorted(KERNELS[name][0](), key=elements)

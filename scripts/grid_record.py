@@ -1,0 +1,87 @@
+"""What the grid of Ascend C cases has shown so far, in a file: hours of runs add up, and nobody has to take them on trust.
+
+A case counts only for the sources that it ran: the operator's device code with everything that it includes, and the whole twin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from vit_kernels.training.files import write_text
+
+_INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+
+def included(start: Path, folders: tuple[Path, ...]) -> set[Path]:
+    """A source file and all that it includes by name in quotes, directly or not.
+
+    Args:
+        start: the file to begin with.
+        folders: where to look beside the including file; names found nowhere belong to a toolkit and are left out.
+    """
+    found, todo = set(), [start.resolve()]
+    while todo:
+        file = todo.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for name in _INCLUDE.findall(file.read_bytes()):
+            places = (folder / name.decode() for folder in (file.parent, *folders))
+            todo.extend([place.resolve() for place in places if place.is_file()][:1])
+    return found
+
+
+def sources(root: Path, operators: tuple[str, ...]) -> str:
+    """A digest of everything that decides how operators run on the twin.
+
+    Args:
+        root: the checkout.
+        operators: folders of csrc/ascend.
+    """
+    ascend, twin = root / "csrc/ascend", root / "csrc/twin"
+    files = {p.resolve() for p in twin.rglob("*") if p.suffix in (".h", ".cpp")}
+    for operator in operators:
+        files |= included(ascend / operator / "twin.cpp", (ascend, twin / "include", twin / "src"))
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(str(file.relative_to(root.resolve())).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class Record:
+    """The cases that held.
+
+    Args:
+        path: the file, a JSON document; None keeps nothing.
+        digests: the present sources of every kernel, see :func:`sources`. What was found with others is forgotten.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+
+    def __init__(self, path: str | Path | None, digests: dict[str, str]):
+        self.path = Path(path) if path else None
+        self.kernels = {kernel: {"sources": digest, "orders": {}} for kernel, digest in digests.items()}
+        if not (self.path and self.path.exists()):
+            return
+        try:
+            document = json.loads(self.path.read_text())
+            for kernel, entry in document.items():
+                if entry["sources"] == digests.get(kernel):
+                    self.kernels[kernel]["orders"] = {str(case): int(seeds) for case, seeds in entry["orders"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"record: {self.path} is not a record of the grid ({error}); name another file") from error
+
+    def holds(self, kernel: str, case: object, seeds: int) -> bool:
+        """Whether an earlier run found so, with at least as many random orders."""
+        return self.kernels[kernel]["orders"].get(str(case), -1) >= seeds
+
+    def add(self, kernel: str, case: object, seeds: int) -> None:
+        """Remember a case, at once and atomically: a run may be interrupted at any time."""
+        self.kernels[kernel]["orders"][str(case)] = seeds
+        if self.path:
+            ordered = {name: {**entry, "orders": dict(sorted(entry["orders"].items()))} for name, entry in self.kernels.items()}
+            write_text(self.path, json.dumps(ordered, indent=0) + "\n")

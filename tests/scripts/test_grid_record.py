@@ -1,0 +1,92 @@
+"""The record of the grid: what counts as the same sources, what a changed source forgets, files that are something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import ascend_grid
+from scripts.grid_record import Record, included, sources
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _tree(root: Path) -> Path:
+    """A checkout with two operators, one common header and a twin."""
+    for name, text in {
+        "csrc/ascend/one/twin.cpp": '#include "op_kernel/one.cpp"\n#include "twin/registry.h"\n',
+        "csrc/ascend/one/op_kernel/one.cpp": '#include "kernel_operator.h"\n#include "steps.h"\n  #  include "common/shared.h"\n',
+        "csrc/ascend/one/op_kernel/steps.h": '#include "one.cpp"  // a circle\n#include <vector>\n#include "toolkit_only.h"\n',
+        "csrc/ascend/one/op_host/one.cpp": "host\n",
+        "csrc/ascend/two/twin.cpp": "// alone\n",
+        "csrc/ascend/common/shared.h": "shared\n",
+        "csrc/twin/include/kernel_operator.h": "api\n",
+        "csrc/twin/include/twin/registry.h": "registry\n",
+        "csrc/twin/src/run.cpp": "run\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_includes_are_followed(tmp_path):
+    root = _tree(tmp_path)
+    ascend = root / "csrc/ascend"
+    found = included(ascend / "one/twin.cpp", (ascend, root / "csrc/twin/include"))
+    assert {str(p.relative_to(root.resolve())) for p in found} == {
+        "csrc/ascend/one/twin.cpp", "csrc/ascend/one/op_kernel/one.cpp", "csrc/ascend/one/op_kernel/steps.h",
+        "csrc/ascend/common/shared.h", "csrc/twin/include/kernel_operator.h", "csrc/twin/include/twin/registry.h"}
+
+
+@pytest.mark.parametrize("changed, one, two", [
+    ("csrc/ascend/one/op_kernel/steps.h", True, False), ("csrc/ascend/common/shared.h", True, False),
+    ("csrc/ascend/two/twin.cpp", False, True), ("csrc/twin/src/run.cpp", True, True),
+    ("csrc/ascend/one/op_host/one.cpp", False, False)])
+def test_digest_changes_with_what_runs(tmp_path, changed, one, two):
+    root = _tree(tmp_path)
+    before = sources(root, ("one",)), sources(root, ("two",))
+    (root / changed).write_text((root / changed).read_text() + "// changed\n")
+    assert (sources(root, ("one",)) != before[0], sources(root, ("two",)) != before[1]) == (one, two)
+
+
+def test_every_kernel_of_the_grid_reads_its_device_code():
+    ascend = ROOT / "csrc/ascend"
+    for _, _, operators in ascend_grid.KERNELS.values():
+        for operator in operators:
+            found = included(ascend / operator / "twin.cpp", (ascend, ROOT / "csrc/twin/include", ROOT / "csrc/twin/src"))
+            device = {p.resolve() for p in (ascend / operator / "op_kernel").iterdir()}
+            assert device and device <= found, f"{operator}: {device - found} is not part of the digest"
+
+
+def test_record_goes_on_and_forgets(tmp_path):
+    path = tmp_path / "grid.json"
+    record = Record(path, {"a": "1", "b": "2"})
+    record.add("a", "3x197x768", 20)
+    record.add("b", "3x197x768", 2)
+    again = Record(path, {"a": "1", "b": "other sources"})
+    assert again.holds("a", "3x197x768", 20) and again.holds("a", "3x197x768", 3)
+    assert not again.holds("a", "3x197x768", 21) and not again.holds("a", "3x50x768", 0)
+    assert not again.holds("b", "3x197x768", 0)
+    again.add("b", "1x1x192", 0)
+    assert json.loads(path.read_text())["b"] == {"sources": "other sources", "orders": {"1x1x192": 0}}
+    assert [p.name for p in tmp_path.iterdir()] == ["grid.json"]
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[1]", '{"a": 3}', '{"a": {"sources": "1", "orders": {"x": null}}}', '{"a": {}}'])
+def test_another_file_is_refused_and_kept(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="other.json is not a record of the grid"):
+        Record(path, {"a": "1"})
+    assert path.read_text() == text
+
+
+def test_report_counts_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ascend_grid, "KERNELS", {"attention": (lambda: ["one", "two"], None, ("attention",))})
+    path = tmp_path / "grid.json"
+    Record(path, {"attention": sources(ROOT, ("attention",))}).add("attention", "two", 20)
+    monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--report", "--record", str(path)])
+    assert ascend_grid.main() == 1
+    assert "1 of    2 cases held" in capsys.readouterr().out
