@@ -100,7 +100,7 @@ def report(record: Record, names: list[str], seeds: int) -> int:
     """Print how many cases of each kernel an earlier run found to hold; 1 when some were not run yet."""
     missing = 0
     for name in names:
-        cases = KERNELS[name][0]()
+        cases = list(KERNELS[name][0]())
         held = sum(record.holds(name, case, seeds) for case in cases)
         missing += len(cases) - held
         print(f"{name:16} {held:4} of {len(cases):4} cases held, at least {seeds} random orders each")

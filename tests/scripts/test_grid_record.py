@@ -84,7 +84,7 @@ def test_another_file_is_refused_and_kept(tmp_path, text):
 
 
 def test_report_counts_what_is_missing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ascend_grid, "KERNELS", {"attention": (lambda: ["one", "two"], None, ("attention",))})
+    monkeypatch.setattr(ascend_grid, "KERNELS", {"attention": (lambda: iter(["one", "two"]), None, ("attention",))})
     path = tmp_path / "grid.json"
     Record(path, {"attention": sources(ROOT, ("attention",))}).add("attention", "two", 20)
     monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--report", "--record", str(path)])
