@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-neon ascend-grid mutation benchmark lint clean
+.PHONY: train test test-neon ascend-grid mutation benchmark clean
 
 # The stamp files are newer than their sources exactly when the environment is up to date.
 NATIVE_SOURCES := $(shell find csrc python cmake CMakeLists.txt -type f 2>/dev/null)
@@ -33,7 +33,7 @@ test: $(VENV)/.installed-test
 test-neon:
 	scripts/test-neon.sh
 
-## Every Ascend C kernel x dtype x model width x N x batch on the twin, strict and adversarial (hours; ARGS="--record F" resumes).
+## Every Ascend C kernel x dtype x model width x N x batch on the twin, strict and adversarial (many hours; resumes).
 ascend-grid: $(VENV)/.installed-test
 	$(BIN)/python scripts/ascend_grid.py $(ARGS)
 
