@@ -7,8 +7,8 @@ a diagnostic in strict mode and with the same bits in every order of execution.
 The whole grid takes many hours, small problems first. `--most-elements` leaves out problems with larger
 activations and says how many. Every case that holds is added to the record, docs/ascend-grid.json unless told otherwise, and is
 not run again while the sources of its kernel and of the twin are the same: an interrupted run goes on with the same command.
-`--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails; each failure is printed
-as it happens.
+`--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails or,
+in a report, was not run; each failure is printed as it happens. One run at a time may add to a record.
 """
 
 from __future__ import annotations
@@ -119,6 +119,9 @@ def main() -> int:
                         help="remember in FILE what held, and do not run it again (default: docs/ascend-grid.json)")
     parser.add_argument("--report", action="store_true", help="say what the record covers, run nothing")
     args = parser.parse_args()
+    for name, least in (("seeds", 0), ("jobs", 1), ("most_elements", 0)):
+        if getattr(args, name) < least:
+            parser.error(f"--{name.replace('_', '-')}: {getattr(args, name)} is too small; expected {least} or more")
     names = args.kernels.split(",")
     unknown = set(names) - set(KERNELS)
     if unknown:

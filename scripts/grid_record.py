@@ -1,6 +1,7 @@
 """What the grid of Ascend C cases has shown so far, in a file: hours of runs add up, and nobody has to take them on trust.
 
 A case counts only for the sources that it ran: the operator's device code with everything that it includes, and the whole twin.
+What judges it (tests/ascend) is not part of that: after a stricter check, remove the record and run again.
 """
 
 from __future__ import annotations
@@ -55,24 +56,24 @@ class Record:
     """The cases that held.
 
     Args:
-        path: the file, a JSON document; None keeps nothing.
+        path: the file, a JSON document; need not exist.
         digests: the present sources of every kernel, see :func:`sources`. What was found with others is forgotten.
 
     Raises:
-        ValueError: the file is something else.
+        ValueError: the file is something else or cannot be read.
     """
 
-    def __init__(self, path: str | Path | None, digests: dict[str, str]):
-        self.path = Path(path) if path else None
+    def __init__(self, path: str | Path, digests: dict[str, str]):
+        self.path = Path(path)
         self.kernels = {kernel: {"sources": digest, "orders": {}} for kernel, digest in digests.items()}
-        if not (self.path and self.path.exists()):
+        if not self.path.exists():
             return
         try:
             document = json.loads(self.path.read_text())
             for kernel, entry in document.items():
                 if entry["sources"] == digests.get(kernel):
                     self.kernels[kernel]["orders"] = {str(case): int(seeds) for case, seeds in entry["orders"].items()}
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"record: {self.path} is not a record of the grid ({error}); name another file") from error
 
     def holds(self, kernel: str, case: object, seeds: int) -> bool:
@@ -82,6 +83,5 @@ class Record:
     def add(self, kernel: str, case: object, seeds: int) -> None:
         """Remember a case, at once and atomically: a run may be interrupted at any time."""
         self.kernels[kernel]["orders"][str(case)] = seeds
-        if self.path:
-            ordered = {name: {**entry, "orders": dict(sorted(entry["orders"].items()))} for name, entry in self.kernels.items()}
-            write_text(self.path, json.dumps(ordered, indent=0) + "\n")
+        ordered = {name: {**entry, "orders": dict(sorted(entry["orders"].items()))} for name, entry in self.kernels.items()}
+        write_text(self.path, json.dumps(ordered, indent=0) + "\n")

@@ -6,10 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from tests.ascend._attention import Case
-
-HEADS = {"ti": (3, 64), "s": (6, 64), "b": (12, 64), "l": (16, 64), "h": (16, 80)}
-TOKENS = (1, 50, 197, 257, 577, 1025)
-BATCHES = (1, 3, 8)
+from tests.ascend._shapes import BATCHES, HEADS, TOKENS
 
 # One token, fewer than a fractal, the ViT length, lengths past one and two blocks, every head size, the online merge
 # beyond 1,024 tokens with a last chunk of one column and of an odd length.

@@ -6,10 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from tests.ascend._gelu_mlp import Case
-
-WIDTHS = {"ti": 192, "s": 384, "b": 768, "l": 1024, "h": 1280}
-TOKENS = (1, 50, 197, 257, 577, 1025)
-BATCHES = (1, 3, 8)
+from tests.ascend._shapes import BATCHES, TOKENS, WIDTHS
 
 # Rows that end in the middle of a tile or a fractal, one row, hidden sizes that are no multiple of a tile, out != width.
 QUICK = (

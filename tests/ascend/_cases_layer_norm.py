@@ -6,10 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 from tests.ascend._layer_norm import Case
+from tests.ascend._shapes import BATCHES, TOKENS, WIDTHS
 
-WIDTHS = {"ti": 192, "s": 384, "b": 768, "l": 1024, "h": 1280}
-TOKENS = (1, 50, 197, 257, 577, 1025)
-BATCHES = (1, 3, 8)
 DTYPES = ("float16", "bfloat16", "float32")
 
 # Every ViT width and dtype, one row, fewer rows than cores, several tiles per core, parameters in float32, rows that do

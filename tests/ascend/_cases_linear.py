@@ -6,10 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from tests.ascend._linear import Case
-
-WIDTHS = {"ti": 192, "s": 384, "b": 768, "l": 1024, "h": 1280}
-TOKENS = (1, 50, 197, 257)
-BATCHES = (1, 3, 8)
+from tests.ascend._shapes import BATCHES, TOKENS, WIDTHS
 
 # Every form; rows and columns that end in the middle of a tile or a fractal, one row, one column, a depth that is no
 # multiple of 16 (a patch of 14 x 14 x 3), LayerScale as small as it starts out.
@@ -42,4 +39,5 @@ def grid() -> Iterator[Case]:
         yield Case(rows, width, width, "brs", dtype, layer_scale=0.1)
         yield Case(rows, width, 4 * width, "b", dtype)
         yield Case(rows, 4 * width, width, "br", dtype)
+    for width, batch, dtype in itertools.product(WIDTHS.values(), BATCHES, ("float16", "bfloat16")):
         yield Case(batch, width, 1000, "b", dtype)

@@ -81,12 +81,3 @@ def test_another_file_is_refused_and_kept(tmp_path, text):
     with pytest.raises(ValueError, match="other.json is not a record of the grid"):
         Record(path, {"a": "1"})
     assert path.read_text() == text
-
-
-def test_report_counts_what_is_missing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ascend_grid, "KERNELS", {"attention": (lambda: iter(["one", "two"]), None, ("attention",))})
-    path = tmp_path / "grid.json"
-    Record(path, {"attention": sources(ROOT, ("attention",))}).add("attention", "two", 20)
-    monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--report", "--record", str(path)])
-    assert ascend_grid.main() == 1
-    assert "1 of    2 cases held" in capsys.readouterr().out
