@@ -28,6 +28,7 @@ from scripts.grid_record import Record, sources  # noqa: E402
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
 )
+from vit_kernels._cli import non_negative_int, positive_int  # noqa: E402
 
 
 def _forward(module):
@@ -112,16 +113,13 @@ def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernels", default=",".join(KERNELS), help="names, joined by commas")
-    parser.add_argument("--seeds", type=int, default=20, help="random orders of execution per case")
-    parser.add_argument("--most-elements", type=int, default=0, help="leave out cases with more activations; 0: none")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--seeds", type=non_negative_int, default=20, help="random orders of execution per case")
+    parser.add_argument("--most-elements", type=non_negative_int, default=0, help="leave out cases with more activations; 0: none")
+    parser.add_argument("--jobs", type=positive_int, default=1, help="processes")
     parser.add_argument("--record", metavar="FILE", default=str(ROOT / "docs/ascend-grid.json"),
                         help="remember in FILE what held, and do not run it again (default: docs/ascend-grid.json)")
     parser.add_argument("--report", action="store_true", help="say what the record covers, run nothing")
     args = parser.parse_args()
-    for name, least in (("seeds", 0), ("jobs", 1), ("most_elements", 0)):
-        if getattr(args, name) < least:
-            parser.error(f"--{name.replace('_', '-')}: {getattr(args, name)} is too small; expected {least} or more")
     names = args.kernels.split(",")
     unknown = set(names) - set(KERNELS)
     if unknown:
