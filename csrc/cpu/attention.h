@@ -43,7 +43,7 @@ VIT_INLINE void multiply_panel(const float* left, const float* right, int64_t ro
                                int vectors, float* out) {
   for (int64_t i = 0; i < rows; i += kTileRows) {
     const int count = static_cast<int>(imin(kTileRows, rows - i));
-    kTiles[vectors - 1][count - 1](depth, left + i * depth, right, out + i * vectors * kLanes);
+    kTiles[vectors - 1][count - 1](depth, left + i * depth, kTileRows, right, out + i * vectors * kLanes);
   }
 }
 

@@ -140,8 +140,8 @@ void score_block(const Work& w, int64_t queries, int64_t key, int64_t keys) {
     const int width = vectors * kLanes;
     for (int64_t r = 0; r < d; r += kTileRows) {
       const int rows = static_cast<int>(imin(kTileRows, d - r));
-      kTiles[vectors - 1][rows - 1](keys, w.at(kKColumns) + r * w.a.tokens + key * kTileRows, ds,
-                                    part + r * width);
+      kTiles[vectors - 1][rows - 1](keys, w.at(kKColumns) + r * w.a.tokens + key * kTileRows,
+                                    kTileRows, ds, part + r * width);
     }
     if (key > 0) {
       for (int64_t x = 0; x < d * width; x += kLanes) store(dq + x, load(dq + x) + load(part + x));

@@ -86,7 +86,8 @@ void query_block(const AttentionForward& a, const Buffers& b, const Head& head, 
     float* const part = key == 0 ? b.sum : b.part;
     for (int64_t d = 0; d < a.head_dim; d += kTileRows) {
       const int rows = static_cast<int>(imin(kTileRows, a.head_dim - d));
-      kTiles[kVectors - 1][rows - 1](keys, b.v + d * a.tokens + key * kTileRows, b.scores, part + d * kWidth);
+      kTiles[kVectors - 1][rows - 1](keys, b.v + d * a.tokens + key * kTileRows, kTileRows, b.scores,
+                                     part + d * kWidth);
     }
     if (key > 0) {
       for (int64_t i = 0; i < a.head_dim * kWidth; i += kLanes) {

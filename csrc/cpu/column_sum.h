@@ -29,28 +29,30 @@ VIT_INLINE void add_rows(const float* x, int64_t stride, int64_t columns, float*
   if (j < columns) add_rows<kRows>(x + j, stride, FirstLanes{static_cast<int>(columns - j)}, part + j);
 }
 
-// sums[j] (+)= sum of x[:, j] for a matrix of rows x width whose rows are `stride` apart. Called by every
-// thread of a parallel region; each takes some of the columns, so the order of additions does not depend on
-// their number. No barrier at the end.
-VIT_INLINE void sum_columns_team(const float* x, int64_t rows, int64_t width, int64_t stride, float* sums,
-                                 bool accumulate) {
+// sums[j] (+)= sum of x[:, j] for a matrix of rows x columns, at most kSumColumns, whose rows are `stride` apart.
+VIT_INLINE void sum_columns(const float* x, int64_t rows, int64_t columns, int64_t stride, float* sums, bool accumulate) {
+  alignas(64) float part[kSumColumns];
+  if (!accumulate) {
+    for (int64_t j = 0; j < columns; ++j) sums[j] = 0.0f;
+  }
+  for (int64_t r0 = 0; r0 < rows; r0 += kSumRows) {
+    for (int64_t j = 0; j < columns; ++j) part[j] = 0.0f;
+    const int64_t r1 = imin(rows, r0 + kSumRows);
+    int64_t r = r0;
+    for (; r + 4 <= r1; r += 4) add_rows<4>(x + r * stride, stride, columns, part);
+    for (; r < r1; ++r) add_rows<1>(x + r * stride, stride, columns, part);
+    for (int64_t j = 0; j < columns; ++j) sums[j] += part[j];
+  }
+}
+
+// sums = column sums of a row-major matrix of rows x width whose rows are `stride` apart. Called by every thread of a parallel region; each
+// takes some of the columns, so the order of additions does not depend on their number. No barrier at the end.
+VIT_INLINE void sum_columns_team(const float* x, int64_t rows, int64_t width, int64_t stride, float* sums) {
   constexpr int64_t kGrain = 64;
   const Range grains = share(ceil_div(width, kGrain), omp_get_num_threads(), omp_get_thread_num());
   const int64_t end = imin(width, grains.end * kGrain);
-  alignas(64) float part[kSumColumns];
-  for (int64_t j0 = grains.begin * kGrain; j0 < end; j0 += kSumColumns) {
-    const int64_t columns = imin(kSumColumns, end - j0);
-    if (!accumulate) {
-      for (int64_t j = 0; j < columns; ++j) sums[j0 + j] = 0.0f;
-    }
-    for (int64_t r0 = 0; r0 < rows; r0 += kSumRows) {
-      for (int64_t j = 0; j < columns; ++j) part[j] = 0.0f;
-      const int64_t r1 = imin(rows, r0 + kSumRows);
-      int64_t r = r0;
-      for (; r + 4 <= r1; r += 4) add_rows<4>(x + r * stride + j0, stride, columns, part);
-      for (; r < r1; ++r) add_rows<1>(x + r * stride + j0, stride, columns, part);
-      for (int64_t j = 0; j < columns; ++j) sums[j0 + j] += part[j];
-    }
+  for (int64_t j = grains.begin * kGrain; j < end; j += kSumColumns) {
+    sum_columns(x + j, rows, imin(kSumColumns, end - j), stride, sums + j, false);
   }
 }
 

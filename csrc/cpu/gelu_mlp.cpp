@@ -1,12 +1,10 @@
-// gelu_mlp: y = fc2(GELU(fc1(x))), erf or tanh form, and its gradients.
+// gelu_mlp, forward: y = fc2(GELU(fc1(x))), erf or tanh form.
 //
 // Fused so that the hidden activations, four times the size of x, cross memory as little as possible:
 //   inference  a thread takes 96 rows, computes a slice of their hidden layer, and multiplies it with fc2
 //   while
 //              it is still in its second-level cache; the hidden layer as a whole never exists
 //   training   only the pre-activation h is written; GELU is applied to h where it is packed for fc2
-//   backward   for a chunk of rows, GELU'(h) is the epilogue of dy w2, which also leaves GELU(h) for dw2
-#include "column_sum.h"
 #include "epilogues.h"
 #include "gemm.h"
 #include "isa_kernels.h"
@@ -22,9 +20,6 @@ namespace {
 constexpr int64_t kInferenceRows = 96;
 constexpr int64_t kHiddenColumns = 768;
 
-// Backward: floats in each of the two hidden-sized buffers of a chunk of rows (16 MiB).
-constexpr int64_t kHiddenFloats = 4 * 1024 * 1024;
-
 // left (rows x k, packed whole) times right (packed whole), the summation in blocks of block_depth(k).
 template <class Epilogue>
 void multiply_packed(const Epilogue& epilogue, const float* left, const float* right, int64_t rows,
@@ -33,7 +28,7 @@ void multiply_packed(const Epilogue& epilogue, const float* left, const float* r
   const int64_t step = block_depth(k);
   for (int64_t kk = 0; kk < k; kk += step) {
     const int64_t depth = imin(step, k - kk);
-    multiply_block(epilogue, left + left_floats(rows, kk), right + right_floats(columns, kk), depth, block,
+    multiply_block(epilogue, PackedLeft{left + left_floats(rows, kk)}, right + right_floats(columns, kk), depth, block,
                    {sums.add || kk > 0, sums.finish && kk + depth == k});
   }
 }
@@ -43,15 +38,6 @@ void pack_left_whole(const Operand& operand, float* packed, int64_t row, int64_t
   for (int64_t kk = 0; kk < k; kk += step) {
     pack_left(operand, packed + left_floats(rows, kk), {0, ceil_div(rows, kTileRows)}, row, rows, kk,
               imin(step, k - kk));
-  }
-}
-template <class Operand>
-void pack_right_whole(const Operand& operand, float* packed, int64_t column, int64_t columns, int64_t k0,
-                      int64_t k) {
-  const int64_t step = block_depth(k);
-  for (int64_t kk = 0; kk < k; kk += step) {
-    pack_right_team(operand, packed + right_floats(columns, kk), column, columns, k0 + kk,
-                    imin(step, k - kk));
   }
 }
 
@@ -72,8 +58,8 @@ void inference_team(const MlpForward& a, int64_t slice, const InferenceBuffers& 
   float* const hidden_packed = hidden + round_up(kInferenceRows * slice, 16);
   for (int64_t f = 0; f < a.hidden; f += slice) {
     const int64_t columns = imin(slice, a.hidden - f);
-    pack_right_whole(w1, buffers.w1, f, columns, 0, a.in);
-    pack_right_whole(w2, buffers.w2, 0, a.out, f, columns);
+    pack_right_whole_team(w1, buffers.w1, f, columns, 0, a.in);
+    pack_right_whole_team(w2, buffers.w2, 0, a.out, f, columns);
 #pragma omp barrier
 #pragma omp for schedule(dynamic)
     for (int64_t i = 0; i < count; ++i) {
@@ -129,8 +115,10 @@ bool inference_few_rows(const MlpForward& a) {
       const int64_t columns = imin(slice, a.hidden - f);
       const DepthInner<Same> w1{a.w1 + f * a.in, a.in, {}}, w2{a.w2 + f, a.hidden, {}};
       gemm_team(a.rows, columns, a.in, x, w1, GeluEpilogue<Gelu>{hidden, columns, a.b1 + f}, panels);
+#pragma omp barrier
       gemm_team(a.rows, a.out, columns, DepthInner<Same>{hidden, columns, {}}, w2, output, panels,
                 {f > 0, f + columns == a.hidden});
+#pragma omp barrier
     }
   });
   return true;
@@ -153,6 +141,7 @@ bool training(const MlpForward& a) {
   const LinearEpilogue<true, false, false> output{a.y, a.out, a.b2, nullptr, nullptr};
   on_team(threads_for(a.rows * a.hidden * (a.in + a.out)), [&] {
     gemm_team(a.rows, a.hidden, a.in, x, w1, keep, scratch.data());
+#pragma omp barrier
     gemm_team(a.rows, a.out, a.hidden, hidden, w2, output, scratch.data());
   });
   return true;
@@ -163,70 +152,11 @@ bool forward(const MlpForward& a) {
   return a.h ? training<Gelu>(a) : inference<Gelu>(a);
 }
 
-// Chunks of rows, even in size, whose hidden layer fits kHiddenFloats. They depend on the shape alone.
-int64_t chunk_rows(int64_t rows, int64_t hidden) {
-  const int64_t most = imax(8 * kTileRows, kHiddenFloats / hidden);
-  return ceil_div(rows, ceil_div(rows, most));
-}
-
-// Per chunk:  dh = (dy w2) GELU'(h)   dw2 += dy^T GELU(h)   dw1 += dh^T x   db1 += columns of dh   dx = dh w1
-template <class Gelu>
-void backward_team(const MlpBackward& a, int64_t chunk, float* dh, float* activation, float* scratch) {
-  const DepthOuter<Same> w1{a.w1, a.in, {}}, w2{a.w2, a.hidden, {}};
-  for (int64_t row = 0; row < a.rows; row += chunk) {
-    const int64_t rows = imin(chunk, a.rows - row);
-    const Sums add{row > 0, true};
-    const float* const dy = a.dy + row * a.out;
-    const GeluSlopeEpilogue<Gelu> slope{dh, a.hidden, a.h + row * a.hidden, activation};
-    gemm_team(rows, a.hidden, a.out, DepthInner<Same>{dy, a.out, {}}, w2, slope, scratch);
-    gemm_team(a.out, a.hidden, rows, DepthOuter<Same>{dy, a.out, {}},
-              DepthOuter<Same>{activation, a.hidden, {}}, Store{a.dw2, a.hidden}, scratch, add);
-    gemm_team(a.hidden, a.in, rows, DepthOuter<Same>{dh, a.hidden, {}},
-              DepthOuter<Same>{a.x + row * a.in, a.in, {}}, Store{a.dw1, a.in}, scratch, add);
-    sum_columns_team(dh, rows, a.hidden, a.hidden, a.db1, add.add);
-    gemm_team(rows, a.in, a.hidden, DepthInner<Same>{dh, a.hidden, {}}, w1, Store{a.dx + row * a.in, a.in},
-              scratch);
-  }
-  sum_columns_team(a.dy, a.rows, a.out, a.out, a.db2, false);
-}
-
-void zero(float* p, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = 0.0f;
-}
-
-template <class Gelu>
-bool backward(const MlpBackward& a) {
-  const int64_t chunk = chunk_rows(a.rows, a.hidden);
-  const int64_t dh_products = imax(gemm_scratch(chunk, a.hidden, a.out), gemm_scratch(chunk, a.in, a.hidden));
-  const int64_t dw_products = imax(gemm_scratch(a.out, a.hidden, chunk), gemm_scratch(a.hidden, a.in, chunk));
-  const size_t products = static_cast<size_t>(imax(dh_products, dw_products));
-  const size_t hidden = Scratch::padded(static_cast<size_t>(chunk * a.hidden));
-  Scratch scratch(2 * hidden + products);
-  if (!scratch.data()) return false;
-  float* const dh = scratch.take(hidden);
-  float* const activation = scratch.take(hidden);
-  float* const panels = scratch.take(products);
-  on_team(threads_for(2 * a.rows * a.hidden * (a.in + a.out)),
-          [&] { backward_team<Gelu>(a, chunk, dh, activation, panels); });
-  return true;
-}
-
 }  // namespace
 
 bool mlp_forward(const MlpForward& a) {
   if (a.rows == 0) return true;
   return a.tanh ? forward<GeluTanh>(a) : forward<GeluErf>(a);
-}
-
-bool mlp_backward(const MlpBackward& a) {
-  if (a.rows == 0) {
-    zero(a.dw1, a.hidden * a.in);
-    zero(a.db1, a.hidden);
-    zero(a.dw2, a.out * a.hidden);
-    zero(a.db2, a.out);
-    return true;
-  }
-  return a.tanh ? backward<GeluTanh>(a) : backward<GeluErf>(a);
 }
 
 }  // namespace VIT_ISA

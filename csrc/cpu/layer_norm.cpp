@@ -135,8 +135,8 @@ bool layer_norm_backward(const LayerNormBackward& a) {
       float* const dbeta = dgamma + width;
       a.dsum ? backward_rows<true>(a, rows, dgamma, dbeta) : backward_rows<false>(a, rows, dgamma, dbeta);
     }
-    sum_columns_team(parts, chunks, a.width, stride, a.dgamma, false);
-    sum_columns_team(parts + width, chunks, a.width, stride, a.dbeta, false);
+    sum_columns_team(parts, chunks, a.width, stride, a.dgamma);
+    sum_columns_team(parts + width, chunks, a.width, stride, a.dbeta);
   });
   return true;
 }

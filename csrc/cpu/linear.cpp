@@ -66,19 +66,18 @@ float scale_row(const float* w, float* g, float factor, int64_t n) {
 // so one product gives both the gradient of the weight and that of the scale, and y is not needed.
 template <class WeightFunction>
 void backward_team(const LinearBackward& a, WeightFunction scaled, float* sums, float* scratch) {
+  if (a.dbias || a.scale) sum_columns_team(a.dy, a.rows, a.out, a.out, sums);  // first: dy comes into the caches
   if (a.dx) {
     const DepthInner<Same> dy_rows{a.dy, a.out, {}};
     const DepthOuter<WeightFunction> weight{a.weight, a.in, scaled};
     gemm_team(a.rows, a.in, a.out, dy_rows, weight, Store{a.dx, a.in}, scratch);
   }
+#pragma omp barrier
   if (a.dweight) {
     const DepthOuter<Same> dy_columns{a.dy, a.out, {}}, x{a.x, a.in, {}};
     gemm_team(a.out, a.in, a.rows, dy_columns, x, Store{a.dweight, a.in}, scratch);
   }
-  if (a.dbias || a.scale) {
-    sum_columns_team(a.dy, a.rows, a.out, a.out, sums, false);
 #pragma omp barrier
-  }
   const Range mine = share(a.out, omp_get_num_threads(), omp_get_thread_num());
   for (int64_t j = mine.begin; j < mine.end; ++j) {
     const float scale = a.scale ? a.scale[j] : 1.0f;

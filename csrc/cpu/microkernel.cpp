@@ -29,11 +29,11 @@ VIT_INLINE void store_sums(const Vec (&sum)[kRows][kVectors], float* c) {
 }
 
 template <int kRows, int kVectors>
-void tile(int64_t depth, const float* left, const float* right, float* c) {
+void tile(int64_t depth, const float* left, int64_t left_width, const float* right, float* c) {
   Vec sum[kRows][kVectors] = {};
   for (int64_t k = 0; k < depth; ++k) {
     step<1>(sum, left, right);
-    left += kTileRows;
+    left += left_width;
     right += kVectors * kLanes;
   }
   store_sums(sum, c);

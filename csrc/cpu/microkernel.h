@@ -30,9 +30,9 @@ constexpr int kTileRows = VIT_TILE_ROWS;
 constexpr int kTileVectors = 2;
 constexpr int kTileCols = kTileVectors * kLanes;
 
-// c[rows][width] = sum over k < depth of left[k][row] * right[k][col]; left has kTileRows floats per k, right
-// has width = vectors * kLanes, c is dense.
-typedef void (*TileFunction)(int64_t depth, const float* left, const float* right, float* c);
+// c[rows][width] = sum over k < depth of left[k][row] * right[k][col]; left has `left_width` floats per k, of
+// which the first `rows` are used, right has width = vectors * kLanes, c is dense.
+typedef void (*TileFunction)(int64_t depth, const float* left, int64_t left_width, const float* right, float* c);
 
 // [vectors - 1][rows - 1]
 extern const TileFunction kTiles[kTileVectors][kTileRows];

@@ -177,6 +177,10 @@ struct Range {
 VIT_INLINE Range share(int64_t count, int64_t workers, int64_t index) {
   return {count * index / workers, count * (index + 1) / workers};
 }
+VIT_INLINE Range share(Range range, int64_t workers, int64_t index) {
+  const Range part = share(range.end - range.begin, workers, index);
+  return {range.begin + part.begin, range.begin + part.end};
+}
 
 }  // namespace VIT_ISA
 }  // namespace vit

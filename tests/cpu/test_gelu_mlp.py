@@ -10,7 +10,8 @@ from scipy.special import erfc
 from . import _lib as cpu
 from ._compare import assert_close, assert_same_bits, random, tensor
 
-# (rows, in, hidden, out). 800 hidden columns are two slices in inference; 1100 exceeds one block of a sum.
+# (rows, in, hidden, out). 800 hidden columns are two slices in inference; 1100 exceeds one block of a sum. Backward,
+# more than 204 rows are "many", which pack the weights as a whole, and 1024 rows are a chunk.
 SHAPES = [
     (1, 1, 1, 1),
     (5, 7, 11, 3),
@@ -18,6 +19,8 @@ SHAPES = [
     (197, 64, 800, 33),
     (29, 1100, 40, 20),
     (300, 12, 48, 1030),
+    (205, 1040, 56, 1060),
+    (1100, 36, 1090, 50),
 ]
 
 
@@ -51,7 +54,7 @@ def test_matches_float64(isa, rng, shape, tanh):
 
 
 def test_many_row_chunks(isa, rng):
-    """The backward pass works through the rows in chunks that hold 4 Mi hidden elements."""
+    """The backward pass works through the rows in chunks that hold 4 Mi hidden elements, or 1024 rows."""
     operands = _operands(rng, 190, 3, 50000, 2)
     dy = random(rng, 190, 2)
     x, w1, b1, w2, b2 = leaves = [tensor(a) for a in operands]
