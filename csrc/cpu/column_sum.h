@@ -30,7 +30,8 @@ VIT_INLINE void add_rows(const float* x, int64_t stride, int64_t columns, float*
 }
 
 // sums[j] (+)= sum of x[:, j] for a matrix of rows x columns, at most kSumColumns, whose rows are `stride` apart.
-VIT_INLINE void sum_columns(const float* x, int64_t rows, int64_t columns, int64_t stride, float* sums, bool accumulate) {
+VIT_INLINE void sum_columns(const float* x, int64_t rows, int64_t columns, int64_t stride, float* sums,
+                            bool accumulate) {
   alignas(64) float part[kSumColumns];
   if (!accumulate) {
     for (int64_t j = 0; j < columns; ++j) sums[j] = 0.0f;
@@ -45,8 +46,9 @@ VIT_INLINE void sum_columns(const float* x, int64_t rows, int64_t columns, int64
   }
 }
 
-// sums = column sums of a row-major matrix of rows x width whose rows are `stride` apart. Called by every thread of a parallel region; each
-// takes some of the columns, so the order of additions does not depend on their number. No barrier at the end.
+// sums = column sums of a matrix of rows x width whose rows are `stride` apart. Called by every thread of a
+// parallel region; each takes some of the columns, so the order of additions does not depend on their number.
+// No barrier at the end.
 VIT_INLINE void sum_columns_team(const float* x, int64_t rows, int64_t width, int64_t stride, float* sums) {
   constexpr int64_t kGrain = 64;
   const Range grains = share(ceil_div(width, kGrain), omp_get_num_threads(), omp_get_thread_num());

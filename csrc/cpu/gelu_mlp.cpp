@@ -2,8 +2,7 @@
 //
 // Fused so that the hidden activations, four times the size of x, cross memory as little as possible:
 //   inference  a thread takes 96 rows, computes a slice of their hidden layer, and multiplies it with fc2
-//   while
-//              it is still in its second-level cache; the hidden layer as a whole never exists
+//              while it is still in its second-level cache; the hidden layer as a whole never exists
 //   training   only the pre-activation h is written; GELU is applied to h where it is packed for fc2
 #include "epilogues.h"
 #include "gemm.h"
@@ -20,17 +19,12 @@ namespace {
 constexpr int64_t kInferenceRows = 96;
 constexpr int64_t kHiddenColumns = 768;
 
-// left (rows x k, packed whole) times right (packed whole), the summation in blocks of block_depth(k).
+// left (rows x k) times right, both packed whole.
 template <class Epilogue>
 void multiply_packed(const Epilogue& epilogue, const float* left, const float* right, int64_t rows,
                      int64_t columns, int64_t k, Sums sums) {
   const Block block{{0, ceil_div(rows, kTileRows)}, {0, ceil_div(columns, kTileCols)}, 0, rows, 0, columns};
-  const int64_t step = block_depth(k);
-  for (int64_t kk = 0; kk < k; kk += step) {
-    const int64_t depth = imin(step, k - kk);
-    multiply_block(epilogue, PackedLeft{left + left_floats(rows, kk)}, right + right_floats(columns, kk), depth, block,
-                   {sums.add || kk > 0, sums.finish && kk + depth == k});
-  }
+  multiply_whole(epilogue, PackedLeftWhole{left, rows}, PackedRight{right, columns}, k, block, sums);
 }
 template <class Operand>
 void pack_left_whole(const Operand& operand, float* packed, int64_t row, int64_t rows, int64_t k) {

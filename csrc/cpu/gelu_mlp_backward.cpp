@@ -64,7 +64,8 @@ struct FewRows {
 
 template <class Gelu, class Weights>
 void chunk_team(const MlpBackward& a, int64_t row, int64_t rows, const Buffers& buffers, const Weights& weights) {
-  const Panels dy{buffers.dy, rows, a.out}, dh{buffers.dh, rows, a.hidden}, activation{buffers.activation, rows, a.hidden};
+  const Panels dy{buffers.dy, rows, a.out};
+  const Panels dh{buffers.dh, rows, a.hidden}, activation{buffers.activation, rows, a.hidden};
   const GeluSlopeEpilogue<Gelu> slope{dh, activation, a.h + row * a.hidden};
   const Sums add{row > 0, true};
 

@@ -185,6 +185,19 @@ void multiply_block(const Epilogue& epilogue, const Left& left, const float* rig
   }
 }
 
+// The product over a rectangle from start to end of the summation, whose blocks are all there: `left` has from(k),
+// `right` is PackedRight, or Panels of at most kMaxDepth rows.
+template <class Left, class Right, class Epilogue>
+void multiply_whole(const Epilogue& epilogue, const Left& left, const Right& right, int64_t k, const Block& b,
+                    Sums sums) {
+  const int64_t step = block_depth(k);
+  for (int64_t kk = 0; kk < k; kk += step) {
+    const int64_t depth = imin(step, k - kk);
+    multiply_block(epilogue, left.from(kk), right.right(0, kk, depth), depth, b,
+                   {sums.add || kk > 0, sums.finish && kk + depth == k});
+  }
+}
+
 // How work is dealt out: in more pieces than threads, each taken by whichever thread is free. A core that
 // something else also wants (a loader of images, another program) then takes fewer pieces, where an equal
 // share would make all wait for it.
@@ -293,10 +306,10 @@ void multiply_streamed_team(const Epilogue& epilogue, const Left& left, const Ri
 template <class Operand>
 PackedLeft left_panels(const Operand& a, float* packed, int64_t row, int64_t rows, int64_t k, int64_t depth) {
   pack_left_team(a, packed, row, rows, k, depth);
-  return {packed};
+  return PackedLeft{packed};
 }
 VIT_INLINE RowsOfPanels left_panels(const RowsOfPanels& a, float*, int64_t row, int64_t, int64_t k, int64_t) {
-  return {a.matrix, row, k};
+  return RowsOfPanels{a.matrix, row, k};
 }
 
 // The product, called by every thread of a parallel region with the same arguments. A and B are matrices to pack
@@ -336,22 +349,12 @@ void gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, c
   }
 }
 
-// The same for operands that are in panels, and a piece of C from start to end by one thread: nobody waits.
-// A is RowsOfPanels or ColumnsOfPanels, from its first row on; B is PackedRight, or Panels of at most kMaxDepth rows.
+// The same for operands that are all in panels (multiply_whole): a piece of C is one thread's work, nobody waits.
 template <class Left, class Right, class Epilogue>
-void panel_gemm_team(int64_t m, int64_t n, int64_t k, Left a, const Right& b, const Epilogue& epilogue,
+void panel_gemm_team(int64_t m, int64_t n, int64_t k, const Left& a, const Right& b, const Epilogue& epilogue,
                      Sums sums = {false, true}) {
-  const int64_t depth_step = block_depth(k);
   const Block block{{0, a.tiles(m)}, {0, ceil_div(n, kTileCols)}, 0, m, 0, n};
-  deal_team(block, depth_step, [&](const Block& piece) {
-    for (int64_t kk = 0; kk < k; kk += depth_step) {
-      const int64_t depth = imin(depth_step, k - kk);
-      Left left = a;
-      left.k = kk;
-      multiply_block(epilogue, left, b.right(0, kk, depth), depth, piece,
-                     {sums.add || kk > 0, sums.finish && kk + depth == k});
-    }
-  });
+  deal_team(block, block_depth(k), [&](const Block& piece) { multiply_whole(epilogue, a, b, k, piece, sums); });
 }
 
 }  // namespace VIT_ISA

@@ -72,12 +72,12 @@ void backward_team(const LinearBackward& a, WeightFunction scaled, float* sums, 
     const DepthOuter<WeightFunction> weight{a.weight, a.in, scaled};
     gemm_team(a.rows, a.in, a.out, dy_rows, weight, Store{a.dx, a.in}, scratch);
   }
-#pragma omp barrier
+#pragma omp barrier  // the next product uses the same scratch
   if (a.dweight) {
     const DepthOuter<Same> dy_columns{a.dy, a.out, {}}, x{a.x, a.in, {}};
     gemm_team(a.out, a.in, a.rows, dy_columns, x, Store{a.dweight, a.in}, scratch);
   }
-#pragma omp barrier
+#pragma omp barrier  // what follows reads dweight and the sums of other threads
   const Range mine = share(a.out, omp_get_num_threads(), omp_get_thread_num());
   for (int64_t j = mine.begin; j < mine.end; ++j) {
     const float scale = a.scale ? a.scale[j] : 1.0f;

@@ -52,28 +52,40 @@ VIT_INLINE void fetch_to_read(const float* p) {
 //   row(t)         the first row of tile t
 //   height(t)      its rows, where the matrix does not end before
 //   multiply(...)  the register tile: tile t, of which there are `rows` rows, times a panel of the right operand
-
-// Panels of kTileRows rows with the summation outermost, packed for one product.
-struct PackedLeft {
-  const float* data;
-
+// One whose summation is there as a whole has from(k) too: the same from k on, the start of a block of it.
+struct EvenTiles {
   static int64_t tiles(int64_t rows) { return ceil_div(rows, kTileRows); }
   static int64_t row(int64_t t) { return t * kTileRows; }
   static int64_t height(int64_t) { return kTileRows; }
+};
+
+// Panels of kTileRows rows with the summation outermost: one block of the summation.
+struct PackedLeft : EvenTiles {
+  const float* data;
+
+  explicit PackedLeft(const float* panels) : data(panels) {}
   void multiply(int64_t t, int rows, int vectors, int64_t depth, const float* right, float* c) const {
     kTiles[vectors - 1][rows - 1](depth, data + row(t) * depth, kTileRows, right, c);
   }
 };
 
+// All blocks of the summation, one after the other.
+struct PackedLeftWhole {
+  const float* data;
+  int64_t rows;
+
+  PackedLeft from(int64_t k) const { return PackedLeft{data + round_up(rows, kTileRows) * k}; }
+};
+
 // The rows from `first` on of a matrix in panels, the summation over its columns from `k` on, a multiple of
 // kTileCols.
-struct RowsOfPanels {
+struct RowsOfPanels : EvenTiles {
   Panels matrix;
-  int64_t first = 0, k = 0;
+  int64_t first, k;
 
-  static int64_t tiles(int64_t rows) { return ceil_div(rows, kTileRows); }
-  static int64_t row(int64_t t) { return t * kTileRows; }
-  static int64_t height(int64_t) { return kTileRows; }
+  explicit RowsOfPanels(const Panels& panels, int64_t row = 0, int64_t start = 0)
+      : matrix(panels), first(row), k(start) {}
+  RowsOfPanels from(int64_t start) const { return RowsOfPanels{matrix, first, start}; }
   void multiply(int64_t t, int rows, int vectors, int64_t depth, const float* right, float* c) const {
     const int64_t i = first + row(t);
     const float* const half = matrix.panel(matrix.columns / kTileCols) + i * kLanes;
@@ -82,12 +94,13 @@ struct RowsOfPanels {
   }
 };
 
-// The columns of a matrix in panels, the summation over the rows from `k` on. A panel is cut
-// into tiles by itself: 32 columns are 12, 12 and 8.
+// The columns of a matrix in panels, the summation over the rows from `k` on. A panel is cut into tiles by
+// itself: 32 columns are 12, 12 and 8.
 struct ColumnsOfPanels {
   Panels matrix;
   int64_t k = 0;
 
+  ColumnsOfPanels from(int64_t start) const { return {matrix, start}; }
   static constexpr int64_t kPerPanel = (kTileCols + kTileRows - 1) / kTileRows;
   static int64_t tiles(int64_t columns) {
     return columns / kTileCols * kPerPanel + ceil_div(columns % kTileCols, kTileRows);
