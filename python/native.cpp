@@ -108,7 +108,7 @@ py::dict TwinRun(const std::string& op, const py::sequence& inputs, const std::v
     notes.append(note);
   }
   py::dict estimate = py::cast(r.estimate);
-  estimate["binding"] = r.binding;
+  if (!r.estimate.empty()) estimate["binding"] = r.binding;
   if (timeline) {
     py::list bars;
     for (const twin::TraceEvent& e : r.trace) {
@@ -167,7 +167,7 @@ PYBIND11_MODULE(_native, m) {
         "Launches an operator. `inputs` are C-contiguous arrays in the order of the kernel's arguments (an absent\n"
         "optional tensor has shape (0,); in mode 'cost' a tuple of dimensions will do), `dtypes` their types.\n"
         "Returns a dict: outputs, output_dtypes, output_shapes, diagnostics, notes, counters, estimate (microseconds,\n"
-        "never measured), plan. Raises ValueError for an unknown op, SKU, mode, or inputs the operator rejects.");
+        "never measured; both empty in modes 'late' and 'random'), plan. Raises ValueError for an unknown op, SKU, mode, or inputs the operator rejects.");
   m.def("twin_sync_sites", &TwinSyncSites, py::arg("op"),
         "Synchronisation and InitBuffer calls seen in the last run of `op`: dicts of site, kind, file, line, executions,\n"
         "useless. `mute` takes a site (or \"file:line\", everything there): the call is skipped, an InitBuffer halved.");

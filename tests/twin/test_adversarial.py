@@ -32,6 +32,13 @@ def run(operands, run_mode="eager", seed=0, **kwargs):
 ORDERS = [("late", 0)] + [("random", seed) for seed in range(20)]
 
 
+@pytest.mark.parametrize("mode", ["late", "random"])
+def test_an_adversarial_order_is_no_schedule(operands, mode):
+    assert run(operands)["estimate"]["cycles"] > 0
+    result = run(operands, mode)
+    assert result["estimate"] == {} and result["counters"] == {}
+
+
 def test_the_kernel_is_right(operands):
     result = run(operands)
     assert result["diagnostics"] == []

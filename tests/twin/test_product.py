@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +14,28 @@ from tests.twin.conftest import REPOSITORY, compiler_command
 TILE = 16
 # Lanes, rows and panels as csrc/twin/CMakeLists.txt builds them.
 FORMS = {"baseline": (4, 2, 1), "avx2": (8, 4, 1), "avx512": (16, 8, 2)}
+INSTRUCTIONS = {"avx2": ("-mavx2", "-mfma", "-mf16c"), "avx512": ("-mavx512f", "-mf16c")}
 
 
-@pytest.fixture(scope="module", params=FORMS)
+def machine_has(instructions: tuple[str, ...]) -> bool:
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    return all(i.removeprefix("-m") in flags for i in instructions)
+
+
+@pytest.fixture(scope="module", params=[(name, set_) for name in FORMS for set_ in ("portable", *INSTRUCTIONS) if set_ in
+                                        ("portable", name)], ids="-".join)
 def library(request, tmp_path_factory):
-    """Compiled without the instruction set: the compiler takes wide registers in parts, on any machine."""
-    lanes, rows, panels = FORMS[request.param]
-    out = tmp_path_factory.mktemp("product") / f"{request.param}.so"
-    subprocess.run([*compiler_command(), "-O1", "-fPIC", "-shared", "-Wno-psabi", f"-I{REPOSITORY / 'csrc/twin/src'}",
-                    f"-DVIT_TWIN_ISA={request.param}", f"-DVIT_TWIN_LANES={lanes}", f"-DVIT_TWIN_ROWS={rows}",
-                    f"-DVIT_TWIN_PANELS={panels}", str(REPOSITORY / "tests/twin/product_shim.cpp"), "-o", str(out)], check=True)
+    """Compiled without the instruction set, where the compiler takes wide registers in parts, on any machine; and with it."""
+    name, instructions = request.param[0], INSTRUCTIONS.get(request.param[1], ())
+    if not machine_has(instructions):
+        pytest.skip(f"this processor has no {name}")
+    lanes, rows, panels = FORMS[name]
+    out = tmp_path_factory.mktemp("product") / f"{name}.so"
+    subprocess.run([*compiler_command(), "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-Wno-psabi", *instructions,
+                    f"-I{REPOSITORY / 'csrc/twin/src'}", f"-DVIT_TWIN_ISA={name}", f"-DVIT_TWIN_LANES={lanes}",
+                    f"-DVIT_TWIN_ROWS={rows}", f"-DVIT_TWIN_PANELS={panels}", str(REPOSITORY / "tests/twin/product_shim.cpp"),
+                    "-o", str(out)], check=True)
     return ctypes.CDLL(str(out))
 
 
@@ -47,10 +60,18 @@ def summed(a: np.ndarray, b: np.ndarray, c: np.ndarray, order: str) -> np.ndarra
 
 
 @pytest.mark.parametrize("order", ["sequential", "tree", "reversed"])
-@pytest.mark.parametrize("m, n, k, a_cols", [(16, 16, 16, 16), (35, 50, 40, 16), (2, 33, 5, 8), (24, 80, 72, 8)])
-def test_by_definition(library, m, n, k, a_cols, order):
+@pytest.mark.parametrize("values", ["float16", "tiny float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("m, n, k", [(16, 16, 16), (35, 50, 40), (2, 33, 5), (24, 80, 72)])
+def test_by_definition(library, m, n, k, values, order):
     rng = np.random.default_rng(0)
     a, b, c = (rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n), (m, n)))
+    a_cols = 8 if values == "float32" else 16  # 16 says that the values are 16-bit numbers'
+    if values.endswith("float16") and values != "bfloat16":
+        scale = 2.0**-12 if values.startswith("tiny") else 1  # down to subnormal halves
+        a, b = ((x * scale * scale).astype(np.float16).astype(np.float32) for x in (a, b))
+        c *= scale**3
+    elif values == "bfloat16":
+        a, b = ((x.view(np.uint32) & 0xffff0000).view(np.float32) for x in (a, b))
     rows, depth, cols = -(-m // TILE) * TILE, -(-k // a_cols) * a_cols, -(-n // TILE) * TILE
     left, right, result = np.full((rows, depth), np.nan, np.float32), np.full((depth, cols), np.nan, np.float32), \
         np.full((rows, cols), 7, np.float32)

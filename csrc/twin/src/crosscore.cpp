@@ -8,22 +8,12 @@ namespace twin {
 namespace {
 
 // The cores a set of this mode reaches. Mode 0: all of the setter's kind; 1: the AIVs of its AI Core; 2: across.
-std::vector<Core*> Targets(Core& c, int mode) {
-  std::vector<Core*> out;
-  for (Core& o : c.launch->cores) {
-    const bool same_block = o.block == c.block;
-    if ((mode == 0 && o.type == c.type) || (mode == 1 && same_block && o.type == CoreType::AIV) ||
-        (mode == 2 && same_block && o.type != c.type)) {
-      out.push_back(&o);
-    }
-  }
-  return out;
-}
+const std::vector<Core*>& Targets(const Core& c, int mode) { return c.state->peers[mode]; }
 
 bool TokensComplete(Core& c, int mode, int id) {
   auto& box = c.state->inbox[mode][id];
   if (box.empty()) return false;
-  const std::vector<Core*> sources = Targets(c, mode);  // the relation is symmetric
+  const std::vector<Core*>& sources = Targets(c, mode);  // the relation is symmetric
   if (sources.empty()) return false;
   for (Core* s : sources) {
     if (box[size_t(s->index)].empty()) return false;

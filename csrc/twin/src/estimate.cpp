@@ -134,6 +134,7 @@ void Count(Counters& n, const Instr& in) {
 }  // namespace
 
 void AccountScalar(Core& c, double cycles) {
+  if (!c.launch->priced) return;
   PipeClock& s = c.state->time.pipe[int(Pipe::S)];
   s.free += cycles;
   s.busy += cycles;
@@ -141,6 +142,7 @@ void AccountScalar(Core& c, double cycles) {
 }
 
 void Account(Core& c, const Instr& in) {
+  if (!c.launch->priced) return;
   CoreTime& t = c.state->time;
   Count(c.state->counters, in);
   if (in.pipe == Pipe::S) {
@@ -186,6 +188,7 @@ void Account(Core& c, const Instr& in) {
 }
 
 void Summarise(const Launch& launch, Result& r) {
+  if (!launch.priced) return;
   const Platform& plat = launch.platform;
   Counters sum;
   double cycles = 0, busy[2][kPipes] = {};

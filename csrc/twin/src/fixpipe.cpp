@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "copy.h"
+#include "product.h"
 
 namespace twin {
 
 namespace {
-
-constexpr uint32_t kTile = 16;
 
 struct FixJob {
   uint32_t n, m, src_stride, nd_num, src_nd, out_bytes;
@@ -20,30 +19,31 @@ struct FixJob {
   float scale;  // int8 outputs
 };
 
-void Convert(float v, const FixJob& j, uint8_t* out) {
-  if (j.relu && !(v > 0.0f)) v = v != v ? v : 0.0f;
+// Sixteen columns of one row, or fewer.
+void Convert(const float* from, uint32_t count, const FixJob& j, uint8_t* out) {
+  float v[kTile];
+  for (uint32_t i = 0; i < count; ++i) v[i] = j.relu && !(from[i] > 0.0f) ? (from[i] != from[i] ? from[i] : 0.0f) : from[i];
   switch (j.out) {
-    case ElemType::kHalf: {
-      const uint16_t h = FloatToHalfBits(v);
-      std::memcpy(out, &h, 2);
+    case ElemType::kHalf: Arithmetic().to_half(v, count, out); break;
+    case ElemType::kBf16:
+      for (uint32_t i = 0; i < count; ++i) {
+        const uint16_t h = FloatToBf16Bits(v[i]);
+        std::memcpy(out + i * 2, &h, 2);
+      }
       break;
-    }
-    case ElemType::kBf16: {
-      const uint16_t h = FloatToBf16Bits(v);
-      std::memcpy(out, &h, 2);
+    case ElemType::kInt8:
+      for (uint32_t i = 0; i < count; ++i) {
+        const int8_t q = int8_t(std::min(127.0f, std::max(-128.0f, std::nearbyint(v[i] * j.scale))));
+        std::memcpy(out + i, &q, 1);
+      }
       break;
-    }
-    case ElemType::kInt8: {
-      const int8_t q = int8_t(std::min(127.0f, std::max(-128.0f, std::nearbyint(v * j.scale))));
-      std::memcpy(out, &q, 1);
+    case ElemType::kUint8:
+      for (uint32_t i = 0; i < count; ++i) {
+        const uint8_t q = uint8_t(std::min(255.0f, std::max(0.0f, std::nearbyint(v[i] * j.scale))));
+        std::memcpy(out + i, &q, 1);
+      }
       break;
-    }
-    case ElemType::kUint8: {
-      const uint8_t q = uint8_t(std::min(255.0f, std::max(0.0f, std::nearbyint(v * j.scale))));
-      std::memcpy(out, &q, 1);
-      break;
-    }
-    default: std::memcpy(out, &v, 4);
+    default: std::memcpy(out, v, count * sizeof(float));
   }
 }
 
@@ -125,10 +125,12 @@ void RunJob(const FixJob& j, uint64_t src, Mem dst_mem, uint64_t dst, Atomic ato
     for (uint32_t m = 0; m < j.m; ++m) {
       for (uint32_t c = 0; c < j.n; c += cols) {
         const uint32_t w = std::min(cols, j.n - c);
-        for (uint32_t n = c; n < c + w; ++n) {
-          float v;
-          std::memcpy(&v, base + (size_t(n / kTile) * j.src_stride + m) * 64 + (n % kTile) * 4, 4);
-          Convert(v, j, row.data() + size_t(n - c) * j.out_bytes);
+        for (uint32_t n = c; n < c + w;) {
+          const uint32_t count = std::min(kTile - n % kTile, c + w - n);
+          float v[kTile];
+          std::memcpy(v, base + (size_t(n / kTile) * j.src_stride + m) * 64 + (n % kTile) * 4, count * sizeof(float));
+          Convert(v, count, j, row.data() + size_t(n - c) * j.out_bytes);
+          n += count;
         }
         const uint64_t to = j.nz ? dst + uint64_t(c / cols) * j.dst_stride + uint64_t(m) * cols * j.out_bytes
                                  : dst + uint64_t(d) * j.dst_nd + uint64_t(m) * j.dst_stride;

@@ -125,6 +125,7 @@ void Abort(Core& core) {
 
 bool NeedSpans() { return !current->launch->Cost() && (current->launch->hazards || current->launch->Deferred()); }
 bool NeedRun() { return !current->launch->Cost(); }
+bool NeedCost() { return current->launch->priced; }
 
 void Step(Loc loc) {
   Launch& launch = *current->launch;
@@ -174,10 +175,7 @@ void Issue(Instr&& in) {
     CheckHazards(c, in, seq);
   }
   if (launch.Deferred()) {
-    const Pipe pipe = in.pipe;
-    QueueItem item;
-    item.instr = std::move(in);
-    Defer(c, pipe, std::move(item));
+    DeferInstr(c, std::move(in));
     Stir(c);
     return;
   }

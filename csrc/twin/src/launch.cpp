@@ -83,7 +83,7 @@ void ReportDeadlock(Launch& launch) {
     AsCurrent as(c);
     const bool strict = launch.strict;
     launch.strict = true;
-    Report(Rule::kDeadlock, NameOf(c) + " waits for ever for " + c.state->waiting_for(), c.state->waiting_loc);
+    Report(Rule::kDeadlock, NameOf(c) + " waits for ever for " + (*c.state->waiting_for)(), c.state->waiting_loc);
     launch.strict = strict;
   }
 }
@@ -91,12 +91,12 @@ void ReportDeadlock(Launch& launch) {
 // Nothing can run: in the deferred modes a queued cross-core set may still be pending.
 bool ForceSomeCrossSet(Launch& launch) {
   const size_t n = launch.cores.size(), first = launch.settings.mode == Mode::kRandom ? launch.Random(uint32_t(n)) : 0;
+  const size_t together = n / launch.plan.blocks;  // the cores of a block follow one another
   for (size_t i = 0; i < n; ++i) {
     const Core& waiter = launch.cores[(first + i) % n];
     if (waiter.state->fiber->done() || waiter.state->waiting_flag < 0) continue;
-    for (size_t j = 0; j < n; ++j) {
-      Core& setter = launch.cores[(first + j) % n];
-      if (setter.block != waiter.block && j < n) continue;
+    for (size_t j = 0; j < together; ++j) {
+      Core& setter = launch.cores[size_t(waiter.block) * together + (first + j) % together];
       if (ForceCrossSet(setter, -1, waiter.state->waiting_flag)) return true;
     }
     for (Core& setter : launch.cores) {
@@ -124,6 +124,8 @@ void Schedule(Launch& launch) {
       Core& c = launch.cores[i];
       if (c.state->fiber->done()) continue;
       all_done = false;
+      // A blocked core is asked, not woken: changing to its stack and back costs more.
+      if (c.state->ready && !launch.stopping && !(*c.state->ready)()) continue;
       SetCurrent(&c);
       c.state->fiber->Resume();
       ended |= c.state->fiber->done();
@@ -167,6 +169,14 @@ void MakeCores(Launch& launch) {
     launch.states.push_back(std::make_unique<CoreState>());
     c.state = launch.states.back().get();
     InitCoreMemories(launch, c);
+  }
+  for (Core& c : launch.cores) {
+    for (Core& o : launch.cores) {
+      if (o.type == c.type) c.state->peers[0].push_back(&o);
+      if (o.block != c.block) continue;
+      if (o.type == CoreType::AIV) c.state->peers[1].push_back(&o);
+      if (o.type != c.type) c.state->peers[2].push_back(&o);
+    }
   }
 }
 
@@ -231,13 +241,15 @@ void CountUseless(Site& site, bool useless) { site.useless += Cur().launch->haza
 
 void BlockUntil(const std::function<bool()>& ready, const std::function<std::string()>& what, Loc loc) {
   Core& c = Cur();
-  while (!ready()) {
-    c.state->waiting_for = what;
-    c.state->waiting_loc = loc;
-    c.state->fiber->Yield();
-    if (c.launch->stopping) Abort(c);
-  }
-  c.state->waiting_for = nullptr;
+  if (ready()) return;
+  CoreState& st = *c.state;
+  st.ready = &ready;
+  st.waiting_for = &what;
+  st.waiting_loc = loc;
+  st.fiber->Yield();  // until it is ready or the launch stops
+  st.ready = nullptr;
+  st.waiting_for = nullptr;
+  if (c.launch->stopping) Abort(c);
 }
 
 std::string StateOf(const Core& c) {
@@ -249,6 +261,7 @@ std::string StateOf(const Core& c) {
 
 void RunLaunch(Launch& launch, EntryFn entry) {
   launch.random = (launch.settings.seed + 1) * 0x9e3779b97f4a7c15ull | 1;
+  DrawTempers(launch);
   MakeCores(launch);
   std::vector<GM_ADDR> args;
   for (GmRegion& r : launch.regions) args.push_back(r.bytes ? r.base : nullptr);

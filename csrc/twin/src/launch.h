@@ -40,7 +40,6 @@ struct Settings {
 
 constexpr int kEvents = int(AscendC::HardEvent::MAX);
 constexpr int kEventIds = 8;
-constexpr int kCrossFlags = 16;
 
 struct Flag {
   bool set = false;
@@ -124,9 +123,11 @@ struct CoreState {
   Counters counters;
   uint64_t sync_all_count = 0;
   int soft_rounds = 0;
+  std::vector<Core*> peers[3];              // the cores that a cross-core set of this mode reaches, and is awaited from
   std::unique_ptr<Fiber> fiber;
   bool aborted = false;
-  std::function<std::string()> waiting_for; // set while blocked
+  const std::function<bool()>* ready = nullptr;              // while blocked: whether it may go on
+  const std::function<std::string()>* waiting_for = nullptr; // while blocked
   Loc waiting_loc;
   Loc stands_at;                            // the last API call
   int waiting_flag = -1;                    // the cross-core flag it waits for
@@ -142,6 +143,7 @@ struct Launch {
   bool track_init = false;   // eager + strict
   bool hazards = false;      // strict, not cost
   bool strict = false;
+  bool priced = true;        // time and counters are kept: not in the adversarial modes, whose order is no schedule
   uint64_t steps = 0;
   uint32_t write_stamp = 0;
   std::unordered_map<uint64_t, Epoch> scalar_lines;  // 64 B lines of GM by address: the last SetValue into each
@@ -152,6 +154,8 @@ struct Launch {
   std::unordered_map<uint64_t, Site*> site_index;  // by the pointers and the line of the call
   std::vector<TraceEvent> trace;
   uint64_t random = 0;
+  Temper temper[kPipes] = {};               // of a random run
+  std::vector<std::unique_ptr<Instr>> spare;  // instructions that have run, for the next ones
   bool stopping = false;                    // deadlock, step limit or failure: every core unwinds
   std::exception_ptr failure;               // rethrown to the caller
   uint64_t progress = 0;                    // bumped whenever a token is delivered

@@ -11,11 +11,9 @@ namespace {
 
 constexpr uint32_t kFractal = 512, kRow = 32;
 
-// dst[c][r] = src[r][c] over a 16 x 16 tile of 2-byte elements.
-void TransposeFractal(Mem dst_mem, uint64_t dst, Mem src_mem, uint64_t src) {
-  for (uint32_t r = 0; r < 16; ++r) {
-    for (uint32_t c = 0; c < 16; ++c) MoveBytes(dst_mem, dst + (c * 16 + r) * 2, src_mem, src + (r * 16 + c) * 2, 2);
-  }
+// dst[c][r] = src[r][c] over the first rows of a 16 x 16 tile of 2-byte elements.
+void TransposeFractal(Mem dst_mem, uint64_t dst, Mem src_mem, uint64_t src, uint32_t rows = 16) {
+  for (uint32_t r = 0; r < rows; ++r) MoveBytes({dst_mem, dst + r * 2, kRow}, {src_mem, src + r * kRow, 2}, 2, 16);
 }
 
 // 8 x 8 elements of 2 B whose rows are 32 B apart: three times, row i and row i + 4 are shuffled like the two halves of a
@@ -97,6 +95,10 @@ void Load2d(const TensorRef& dst, const TensorRef& src, const AscendC::LoadData2
   SetLoadCost(in, dst.mem, uint64_t(n) * kFractal, false);
   const uint64_t s0 = src.addr + uint64_t(start), d0 = dst.addr;
   in.run = [=, transpose = p.ifTranspose, dst_mem = dst.mem] {
+    if (!transpose) {
+      MoveBytes({dst_mem, d0, to}, {Mem::L1, s0, from}, kFractal, n);
+      return;
+    }
     for (uint32_t i = 0; i < n; ++i) {
       MoveFractal(dst_mem, d0 + uint64_t(i) * uint64_t(to), Mem::L1, s0 + uint64_t(i) * uint64_t(from), transpose);
     }
@@ -210,10 +212,10 @@ void Load3d(const TensorRef& dst, const TensorRef& src, const Load3dSpec& p, uin
         }
         Poison(Raw(dst_mem, d), kFractal);
         MarkUninit(dst_mem, d, kFractal);
-        for (uint32_t r = 0; r < valid; ++r) {
-          for (uint32_t c = 0; c < 16; ++c) {
-            MoveBytes(dst_mem, d + (transpose ? c * 16 + r : r * 16 + c) * 2, Mem::L1, s + (r * 16 + c) * 2, 2);
-          }
+        if (transpose) {
+          TransposeFractal(dst_mem, d, Mem::L1, s, valid);
+        } else {
+          MoveBytes(dst_mem, d, Mem::L1, s, valid * kRow);
         }
       }
     }

@@ -96,6 +96,8 @@ void MoveBytes(const Pieces& dst, const Pieces& src, uint64_t len, uint32_t coun
   const uint8_t* const from = Raw(src.mem, src.addr);
   if (len == 32) {  // a block, the usual piece: worth no call
     for (uint32_t i = 0; i < count; ++i) std::memmove(to + i * dst.step, from + i * src.step, 32);
+  } else if (len == 2) {
+    for (uint32_t i = 0; i < count; ++i) std::memcpy(to + i * dst.step, from + i * src.step, 2);
   } else {
     for (uint32_t i = 0; i < count; ++i) std::memmove(to + i * dst.step, from + i * src.step, len);
   }

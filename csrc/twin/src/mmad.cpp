@@ -17,31 +17,23 @@ uint32_t Up(uint32_t v, uint32_t to) { return (v + to - 1) / to; }
 // A fractal is `frac_rows` rows of 32 B with `frac_cols` elements each.
 void FractalSpans(Instr& in, const TensorRef& t, uint32_t rows, uint32_t cols, uint32_t elem_bytes) {
   const uint32_t per_row = 32 / elem_bytes, col_blocks = Up(cols, per_row), full = cols / per_row;
-  const uint32_t tail = (cols % per_row) * elem_bytes;
-  for (uint32_t i = 0; i < Up(rows, kTile); ++i) {
+  const uint32_t tail = (cols % per_row) * elem_bytes, whole_rows = rows / kTile;
+  if (full && whole_rows) in.spans.push_back(Touch(t, 0, full * 512, false, whole_rows, int64_t(col_blocks) * 512));
+  for (uint32_t i = tail ? 0 : whole_rows; i < Up(rows, kTile); ++i) {
     const uint32_t r = std::min(kTile, rows - i * kTile);
     const int64_t base = int64_t(i) * col_blocks * 512;
-    if (full && r == kTile) {
-      in.spans.push_back(Touch(t, base, full * 512, false));
-    } else if (full) {
-      in.spans.push_back(Touch(t, base, r * 32, false, full, 512));
-    }
+    if (full && r < kTile) in.spans.push_back(Touch(t, base, r * 32, false, full, 512));
     if (tail) in.spans.push_back(Touch(t, base + int64_t(full) * 512, tail, false, r, 32));
   }
 }
 
 // L0B is Zn: fractal rows run over k, and inside a fractal each 32 B row is one n.
 void FractalSpansB(Instr& in, const TensorRef& t, uint32_t k, uint32_t n, uint32_t elem_bytes) {
-  const uint32_t per_row = 32 / elem_bytes, n_blocks = Up(n, kTile);
-  for (uint32_t i = 0; i < Up(k, per_row); ++i) {
-    const uint32_t len = std::min(per_row, k - i * per_row) * elem_bytes;
-    const int64_t base = int64_t(i) * n_blocks * 512;
-    if (len == 32) {
-      in.spans.push_back(Touch(t, base, n * 32, false));  // n rows are contiguous over the fractals of one k block
-    } else {
-      in.spans.push_back(Touch(t, base, len, false, n, 32));
-    }
-  }
+  const uint32_t per_row = 32 / elem_bytes, n_blocks = Up(n, kTile), full = k / per_row;
+  const uint32_t tail = (k % per_row) * elem_bytes;
+  // n rows are contiguous over the fractals of one k block
+  if (full) in.spans.push_back(Touch(t, 0, n * 32, false, full, int64_t(n_blocks) * 512));
+  if (tail) in.spans.push_back(Touch(t, int64_t(full) * n_blocks * 512, tail, false, n, 32));
 }
 
 struct Shape {

@@ -41,7 +41,8 @@ void Execute(Core& core, QueueItem& item) {
   AsCurrent as(core);
   switch (item.kind) {
     case QueueItem::Kind::kExec:
-      if (item.instr.run) item.instr.run();
+      if (item.instr->run) item.instr->run();
+      core.launch->spare.push_back(std::move(item.instr));
       break;
     case QueueItem::Kind::kSet:
       --core.state->queues.queued[item.flag];
@@ -53,7 +54,7 @@ void Execute(Core& core, QueueItem& item) {
     case QueueItem::Kind::kBarrier:
       break;
     case QueueItem::Kind::kCrossSet:
-      --core.state->queues.queued_cross;
+      --core.state->queues.queued_cross[item.cross_id];
       DeliverCrossSet(core, item.mode, item.cross_id, {item.snapshot, item.time, item.loc});
       break;
   }
@@ -85,7 +86,11 @@ bool FindSet(const PipeQueues& q, int flag, int* pipe, uint64_t* index) {
 // Runs `pipe` until the entry with absolute index `target` has run, and only what that demands elsewhere.
 void Force(Core& core, int pipe, uint64_t target) {
   PipeQueues& q = core.state->queues;
-  std::vector<std::pair<int, uint64_t>> goals{{pipe, target}};
+  struct Goal {
+    int pipe;
+    uint64_t index;
+  };
+  SmallVector<Goal, 16> goals{{pipe, target}};
   while (!goals.empty()) {
     const auto [p, index] = goals.back();
     if (q.base[p] > index || q.items[p].empty()) {
@@ -119,13 +124,11 @@ void Shuffle(Core& core, int pipe) {
   if (n < 2) return;
   const size_t pick = core.launch->Random(uint32_t(n));
   for (size_t i = 0; i < pick; ++i) {
-    if (!MayOvertake(items[candidates[pick]].instr, items[candidates[i]].instr)) return;
+    if (!MayOvertake(*items[candidates[pick]].instr, *items[candidates[i]].instr)) return;
   }
   for (size_t i = candidates[pick]; i > 0; --i) std::swap(items[i], items[i - 1]);
 }
 
-// How a pipe of this run behaves: it lags until forced, wanders, or runs ahead whenever it may.
-enum class Temper { kLags, kWanders, kHurries };
 Temper TemperOf(uint64_t seed, int pipe) {
   uint64_t h = (seed * kPipes + uint64_t(pipe) + 1) * 0x9e3779b97f4a7c15ull;
   h = (h ^ h >> 29) * 0xbf58476d1ce4e5b9ull;
@@ -134,10 +137,28 @@ Temper TemperOf(uint64_t seed, int pipe) {
 
 }  // namespace
 
+void DrawTempers(Launch& launch) {
+  for (int p = 0; p < kPipes; ++p) launch.temper[p] = TemperOf(launch.settings.seed, p);
+}
+
+void DeferInstr(Core& core, Instr&& instr) {
+  auto& spare = core.launch->spare;
+  QueueItem item;
+  const Pipe pipe = instr.pipe;
+  if (spare.empty()) {
+    item.instr = std::make_unique<Instr>(std::move(instr));
+  } else {
+    item.instr = std::move(spare.back());
+    spare.pop_back();
+    *item.instr = std::move(instr);
+  }
+  Defer(core, pipe, std::move(item));
+}
+
 void Defer(Core& core, Pipe pipe, QueueItem&& item) {
   PipeQueues& q = core.state->queues;
   if (item.kind == QueueItem::Kind::kSet) ++q.queued[item.flag];
-  if (item.kind == QueueItem::Kind::kCrossSet) ++q.queued_cross;
+  if (item.kind == QueueItem::Kind::kCrossSet) ++q.queued_cross[item.cross_id];
   q.items[int(pipe)].push_back(std::move(item));
   if (q.items[int(pipe)].size() > kLongestQueue) Force(core, int(pipe), q.base[int(pipe)]);
 }
@@ -181,7 +202,7 @@ void Drain(Core& core) {
 
 bool ForceCrossSet(Core& core, int mode, int id) {
   PipeQueues& q = core.state->queues;
-  for (int p = 0; p < kPipes && q.queued_cross; ++p) {
+  for (int p = 0; p < kPipes && q.queued_cross[id]; ++p) {
     for (size_t i = 0; i < q.items[p].size(); ++i) {
       const QueueItem& item = q.items[p][i];
       if (item.kind == QueueItem::Kind::kCrossSet && item.cross_id == id && (mode < 0 || item.mode == mode)) {
@@ -207,7 +228,7 @@ void Stir(Core& core) {
   const int first = int(launch.Random(kPipes));
   for (int i = 0; i < kPipes; ++i) {
     const int p = (first + i) % kPipes;
-    const Temper temper = TemperOf(launch.settings.seed, p);
+    const Temper temper = launch.temper[p];
     if (temper == Temper::kHurries && launch.Random(4)) run(p, 1 + launch.Random(8));
     if (temper == Temper::kWanders && launch.Random(4) == 0) run(p, 1 + launch.Random(4));
   }

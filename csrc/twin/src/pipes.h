@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 
 #include "clock.h"
 #include "twin/issue.h"
@@ -11,11 +12,12 @@
 namespace twin {
 
 struct Core;
+struct Launch;
 
 struct QueueItem {
   enum class Kind : uint8_t { kExec, kSet, kWait, kBarrier, kCrossSet };
   Kind kind = Kind::kExec;
-  Instr instr;                 // kExec
+  std::unique_ptr<Instr> instr;  // kExec; apart, since entries change places and most of them are no instruction
   int flag = 0;                // kSet, kWait: index of event and id
   int mode = 0, cross_id = 0;  // kCrossSet
   Snapshot snapshot;
@@ -24,6 +26,7 @@ struct QueueItem {
 };
 
 // Flags the queues know: the HardEvent flags by event * 8 + id, then the unit flag in both directions.
+constexpr int kCrossFlags = 16;
 constexpr int kUnitFull = 64 * 8, kUnitEmpty = kUnitFull + 1, kQueueFlags = kUnitFull + 2;
 
 struct PipeQueues {
@@ -31,9 +34,15 @@ struct PipeQueues {
   uint64_t base[kPipes] = {};      // index of items[p].front()
   uint16_t pending[kQueueFlags] = {};  // sets executed and not yet waited for
   uint16_t queued[kQueueFlags] = {};   // sets among the items
-  uint32_t queued_cross = 0;           // cross-core sets among the items
+  uint32_t queued_cross[kCrossFlags] = {};  // cross-core sets among the items, by id
 };
 
+// How a pipe of a random run behaves: it lags until forced, wanders, or runs ahead whenever it may.
+enum class Temper : uint8_t { kLags, kWanders, kHurries };
+void DrawTempers(Launch& launch);
+
+// Entries at the end of a pipe's queue.
+void DeferInstr(Core& core, Instr&& instr);
 void Defer(Core& core, Pipe pipe, QueueItem&& item);
 void DeferSet(Core& core, Pipe pipe, int flag);
 void DeferWait(Core& core, Pipe pipe, int flag);  // pipe S: runs what the wait needs, now

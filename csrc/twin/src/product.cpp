@@ -16,8 +16,9 @@ extern const HostArithmetic kArithmetic;
 
 const HostArithmetic& Arithmetic() {
 #if defined(__x86_64__)
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   static const HostArithmetic& widest = __builtin_cpu_supports("avx512f") ? avx512::kArithmetic
-                                        : __builtin_cpu_supports("avx2") ? avx2::kArithmetic : baseline::kArithmetic;
+                                        : has_avx2 ? avx2::kArithmetic : baseline::kArithmetic;
   return widest;
 #else
   return baseline::kArithmetic;

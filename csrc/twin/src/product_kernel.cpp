@@ -1,6 +1,8 @@
-// Compiled once per instruction set of the host, with VIT_TWIN_ISA as its name. A product is rounded apart from the sum
-// (no fused multiply-add), so that every instruction set computes the same bits. No inline function of std:: or with external
-// linkage: the linker could keep the copy with the widest instructions for everybody.
+// Compiled once per instruction set of the host, with VIT_TWIN_ISA as its name. Every instruction set computes the same bits:
+// the product of two 16-bit numbers is exact in a float, so that multiply-add in one instruction rounds as multiply and add do
+// (unless a product of bfloat16 is smaller than all normal floats); the product of two floats is rounded apart from the sum.
+// No inline function of std:: or with external linkage: the linker could keep the copy with the widest instructions for
+// everybody.
 #include "product.h"
 
 #include <cstring>
@@ -25,6 +27,17 @@ inline Vector Load(const float* p) {
   return v;
 }
 inline void Store(float* p, const Vector& v) { std::memcpy(p, &v, sizeof(v)); }
+
+// sum + row * factor. kExact: the products are.
+template <bool kExact>
+inline Vector MultiplyAdd(const Vector& row, float factor, const Vector& sum) {
+#if VIT_TWIN_LANES == 16 && defined(__AVX512F__)
+  if constexpr (kExact) return Vector(_mm512_fmadd_ps(__m512(row), _mm512_set1_ps(factor), __m512(sum)));
+#elif VIT_TWIN_LANES == 8 && defined(__FMA__)
+  if constexpr (kExact) return Vector(_mm256_fmadd_ps(__m256(row), _mm256_set1_ps(factor), __m256(sum)));
+#endif
+  return sum + row * factor;
+}
 
 // Where row i of A and panel j of B and C begin.
 struct At {
@@ -53,7 +66,7 @@ void Sequential(const FloatProduct& f, uint32_t i, uint32_t j) {
     Vector row[kVectors];
     for (int v = 0; v < kVectors; ++v) row[v] = Load(at.b + part(v, b_panel) + size_t(p) * kTile);
     for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVectors; ++v) sum[r][v] += row[v] * column[r * kColumns];
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = MultiplyAdd<kColumns == kTile>(row[v], column[r * kColumns], sum[r][v]);
     }
   };
   if (f.order == SumOrder::kReversed) {
@@ -78,7 +91,7 @@ void SequentialPanels(const FloatProduct& f, uint32_t j) {
   for (; i < f.m; ++i) Sequential<1, kPanels, kColumns>(f, i, j);
 }
 
-// kColumns: a_cols, known to the compiler.
+// kColumns: a_cols, known to the compiler: 16 columns of 16-bit numbers, or 8 of floats.
 template <uint32_t kColumns>
 void SequentialProduct(const FloatProduct& f) {
   constexpr uint32_t kPanels = VIT_TWIN_PANELS;
@@ -159,31 +172,45 @@ void Transpose(const Transposition& t) {
 }
 
 void FromHalf(const uint8_t* from, uint32_t count, float* out) {
-  for (uint32_t i = 0; i < count; i += kTile) {
+  uint32_t i = 0;
 #if defined(__AVX2__)
-    for (uint32_t j = 0; j < kTile; j += 8) {
-      const __m128i u = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + size_t(i + j) * 2));
-      _mm256_storeu_ps(out + i + j, _mm256_cvtph_ps(u));
-    }
-#else
-    uint16_t u[kTile];
-    std::memcpy(u, from + size_t(i) * 2, sizeof(u));
-    for (uint32_t j = 0; j < kTile; ++j) out[i + j] = HalfBitsToFloat(u[j]);
+  for (; i + 8 <= count; i += 8) {
+    const __m128i u = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + size_t(i) * 2));
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(u));
+  }
 #endif
+  for (; i < count; ++i) {
+    uint16_t u;
+    std::memcpy(&u, from + size_t(i) * 2, 2);
+    out[i] = HalfBitsToFloat(u);
   }
 }
 
 void FromBf16(const uint8_t* from, uint32_t count, float* out) {
-  for (uint32_t i = 0; i < count; i += kTile) {
-    uint16_t u[kTile];
-    std::memcpy(u, from + size_t(i) * 2, sizeof(u));
-    for (uint32_t j = 0; j < kTile; ++j) out[i + j] = Bf16BitsToFloat(u[j]);
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t u;
+    std::memcpy(&u, from + size_t(i) * 2, 2);
+    out[i] = Bf16BitsToFloat(u);
+  }
+}
+
+void ToHalf(const float* from, uint32_t count, uint8_t* out) {
+  uint32_t i = 0;
+#if defined(__AVX2__)
+  for (; i + 8 <= count; i += 8) {
+    const __m128i u = _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + size_t(i) * 2), u);
+  }
+#endif
+  for (; i < count; ++i) {
+    const uint16_t u = FloatToHalfBits(from[i]);
+    std::memcpy(out + size_t(i) * 2, &u, 2);
   }
 }
 
 }  // namespace
 
 extern const HostArithmetic kArithmetic;
-const HostArithmetic kArithmetic = {Multiply, Transpose, FromHalf, FromBf16};
+const HostArithmetic kArithmetic = {Multiply, Transpose, FromHalf, FromBf16, ToHalf};
 
 }  // namespace twin::VIT_TWIN_ISA

@@ -45,7 +45,7 @@ void AddRegion(Launch& launch, GmKind kind, const std::string& name, size_t byte
   if (!bytes) return;
   r.pages = Pages(bytes);
   r.base = r.pages.data();
-  r.lines.assign(bytes / size_t(model::kGmLine) + 2, LineUse{});
+  if (launch.priced) r.lines.assign(bytes / size_t(model::kGmLine) + 2, LineUse{});
   if (launch.Cost()) {
     if (data) std::memcpy(r.base, data, kind == GmKind::kTiling ? bytes : 0);
     return;
@@ -91,6 +91,7 @@ Result RunOp(const std::string& name, const std::vector<TensorArg>& inputs, cons
   }
   launch.strict = settings.strict;
   launch.hazards = settings.strict && settings.mode != Mode::kCost;
+  launch.priced = !launch.Deferred();
   launch.track_init = settings.strict && settings.mode == Mode::kEager;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const std::string what = Format("input %zu", i);

@@ -16,7 +16,7 @@ struct Result {
   std::vector<Diagnostic> diagnostics;        // locations point into the kernels' own text
   std::vector<NoteText> notes;
   std::map<std::string, Site> sites;
-  std::map<std::string, double> counters;
+  std::map<std::string, double> counters;     // empty in the adversarial modes, as is the estimate
   std::map<std::string, double> estimate;     // microseconds, "binding" aside
   std::string binding;
   std::vector<TraceEvent> trace;

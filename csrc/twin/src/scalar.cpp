@@ -116,13 +116,12 @@ void Store(const Span& span, const void* value) {
   Small v;
   v.len = span.len;
   std::memcpy(v.bytes, value, span.len);
-  QueueItem item;
-  item.instr = Instr(Pipe::S, "SetValue", Loc{});
-  item.instr.in_order = true;
+  Instr instr(Pipe::S, "SetValue", Loc{});
+  instr.in_order = true;
   const Mem mem = span.mem;
   const uint64_t addr = span.addr;
-  item.instr.run = [=] { std::memcpy(Raw(mem, addr), v.bytes, v.len); };
-  Defer(c, Pipe::S, std::move(item));
+  instr.run = [=] { std::memcpy(Raw(mem, addr), v.bytes, v.len); };
+  DeferInstr(c, std::move(instr));
   Stir(c);
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "product.h"
 #include "vector_walk.h"
 
 namespace twin {
@@ -72,7 +73,11 @@ void RunCast(uint8_t* d, const uint8_t* s, uint32_t n, RoundMode mode, float deq
     D* out = dst + begin;
     constexpr bool narrows = std::is_same<S, float>::value && (std::is_same<D, half>::value || std::is_same<D, bfloat16_t>::value);
     constexpr bool widens = std::is_same<D, float>::value && (std::is_same<S, half>::value || std::is_same<S, bfloat16_t>::value);
-    if (std::is_same<D, half>::value && std::is_same<S, int32_t>::value) {
+    if (std::is_same<D, float>::value && std::is_same<S, half>::value) {
+      Arithmetic().from_half(reinterpret_cast<const uint8_t*>(in), m, reinterpret_cast<float*>(out));
+    } else if (std::is_same<D, half>::value && std::is_same<S, float>::value && mode <= RoundMode::CAST_RINT) {
+      Arithmetic().to_half(reinterpret_cast<const float*>(in), m, reinterpret_cast<uint8_t*>(out));
+    } else if (std::is_same<D, half>::value && std::is_same<S, int32_t>::value) {
       for (uint32_t i = 0; i < m; ++i) out[i] = static_cast<D>(static_cast<float>(in[i]) * deq_scale);
     } else if (std::is_same<D, float>::value && std::is_same<S, float>::value) {
       for (uint32_t i = 0; i < m; ++i) out[i] = static_cast<D>(RoundIntegral(static_cast<float>(in[i]), mode));

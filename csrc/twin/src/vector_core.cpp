@@ -181,6 +181,11 @@ LaneRuns RunsOf(const VecShape& shape, uint32_t limit, const VecArg* args, size_
     if (args[i].blk != 1) cut = std::min<uint32_t>(cut, kBlockBytes / args[i].bytes);
   }
   LaneRuns runs;
+  const uint64_t low = LowBits(std::min(limit, 64u)), high = LowBits(limit - std::min(limit, 64u));
+  if ((shape.low & low) == low && (shape.high & high) == high) {  // the usual case: all of them
+    for (uint32_t l = 0; l < limit; l += cut) runs.push_back({l, std::min(cut, limit - l)});
+    return runs;
+  }
   for (uint32_t l = 0; l < limit;) {
     if (!shape.Lane(l)) {
       ++l;
@@ -349,6 +354,7 @@ Cost VectorCost(uint32_t repeats, uint32_t cycles_per_repeat, uint64_t lanes) {
 }
 
 Cost VectorCost(const VecArg* args, size_t n, const VecShape& shape, uint32_t cycles_per_repeat) {
+  if (!NeedCost()) return Cost{};
   Cost cost = VectorCost(shape.repeats, cycles_per_repeat, shape.ActiveLanes());
   // Relative bank positions repeat at least every 16 repeats: a sample of the first ones stands for all.
   constexpr uint32_t kSample = 4;

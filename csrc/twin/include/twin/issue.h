@@ -76,9 +76,11 @@ struct Instr {
 // Checks, schedules and runs (or queues) one instruction on the current core.
 void Issue(Instr&& instr);
 
-// Whether anyone looks at local spans / at data. The cost-only mode needs neither: skip building them when false.
+// Whether anyone looks at local spans / at data / at the cost. The cost-only mode needs neither of the first two, the
+// adversarial modes keep no time: skip building them when false.
 bool NeedSpans();
 bool NeedRun();
+bool NeedCost();
 
 // The rules strict mode knows; the report carries the kebab-case name (Name(Rule)).
 enum class Rule : uint8_t {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -11,7 +12,7 @@
 
 namespace twin {
 
-// Trivially copyable elements only; spills to the heap beyond N.
+// Trivially copyable elements only; spills to the heap beyond N. Copying and moving cost what it holds, not what it could.
 template <typename T, size_t N>
 class SmallVector {
   static_assert(std::is_trivially_copyable<T>::value, "SmallVector moves its elements with memcpy");
@@ -21,19 +22,46 @@ class SmallVector {
   SmallVector(std::initializer_list<T> list) {
     for (const T& v : list) push_back(v);
   }
+  SmallVector(const SmallVector& o) : spill_(o.spill_) { TakeInline(o); }
+  SmallVector(SmallVector&& o) noexcept : spill_(std::move(o.spill_)) {
+    TakeInline(o);
+    o.size_ = 0;
+  }
+  SmallVector& operator=(const SmallVector& o) {
+    if (this != &o) {
+      spill_ = o.spill_;
+      TakeInline(o);
+    }
+    return *this;
+  }
+  SmallVector& operator=(SmallVector&& o) noexcept {
+    if (this != &o) {
+      spill_ = std::move(o.spill_);
+      TakeInline(o);
+      o.size_ = 0;
+    }
+    return *this;
+  }
   void push_back(const T& v) {
     if (size_ < N) {
-      inline_[size_] = v;
+      std::memcpy(store_ + size_ * sizeof(T), &v, sizeof(T));
     } else {
-      if (size_ == N) spill_.assign(inline_, inline_ + N);
+      if (size_ == N) spill_.assign(Inline(), Inline() + N);
       spill_.push_back(v);
     }
     ++size_;
   }
+  void pop_back() {
+    if (size_ > N) {
+      spill_.pop_back();
+      if (size_ == N + 1) std::memcpy(store_, spill_.data(), sizeof(store_));
+    }
+    --size_;
+  }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  T* data() { return size_ > N ? spill_.data() : inline_; }
-  const T* data() const { return size_ > N ? spill_.data() : inline_; }
+  T* data() { return size_ > N ? spill_.data() : Inline(); }
+  const T* data() const { return size_ > N ? spill_.data() : Inline(); }
   T* begin() { return data(); }
   T* end() { return data() + size_; }
   const T* begin() const { return data(); }
@@ -47,7 +75,14 @@ class SmallVector {
   }
 
  private:
-  T inline_[N];
+  T* Inline() { return reinterpret_cast<T*>(store_); }
+  const T* Inline() const { return reinterpret_cast<const T*>(store_); }
+  void TakeInline(const SmallVector& o) {
+    size_ = o.size_;
+    if (size_ <= N) std::memcpy(store_, o.store_, size_ * sizeof(T));
+  }
+
+  alignas(T) unsigned char store_[N * sizeof(T)];
   std::vector<T> spill_;
   size_t size_ = 0;
 };
