@@ -248,6 +248,16 @@ void CopyOutPad(const GlobalRef& dst, const TensorRef& src, const AscendC::DataC
   CopyOut(dst, src, c, type, name, loc);
 }
 
+namespace {
+
+// Rows of global memory are far apart and cold: asked for this many rows ahead. An address outside is harmless.
+constexpr uint64_t kAhead = 6;
+void PrefetchRow(uint64_t addr, uint32_t bytes) {
+  for (uint32_t b = 0; b < bytes; b += 64) __builtin_prefetch(reinterpret_cast<const void*>(addr + b));
+}
+
+}  // namespace
+
 void CopyNd2Nz(const TensorRef& dst, const GlobalRef& src, const AscendC::Nd2NzParams& p, uint32_t elem_bytes, Loc loc) {
   const char* name = "DataCopy(Nd2Nz)";
   const uint32_t matrices = p.ndNum, rows = p.nValue, cols = p.dValue;
@@ -305,6 +315,7 @@ void CopyNd2Nz(const TensorRef& dst, const GlobalRef& src, const AscendC::Nd2NzP
       const uint32_t whole = cols / c0, rest = (cols % c0) * elem_bytes;
       for (uint32_t row = 0; row < rows; ++row) {
         const uint64_t d = d0 + uint64_t(row) * uint64_t(row_step), s = s0 + uint64_t(row) * uint64_t(pitch);
+        PrefetchRow(s + kAhead * uint64_t(pitch), cols * elem_bytes);
         MoveBytes({Mem::L1, d, col_step}, {Mem::GM, s, kUnit}, kUnit, whole);
         if (!rest) continue;
         const uint64_t tail = d + uint64_t(whole) * uint64_t(col_step);

@@ -108,33 +108,44 @@ std::vector<DstGroup> DestinationGroups(const FixJob& j) {
   return groups;
 }
 
+// A result of up to sixteen columns to where it belongs: 32 or 64 bytes as a rule, which is worth no call.
+void Put(uint8_t* to, const uint8_t* bytes, uint32_t len) {
+  if (len == 64) {
+    std::memcpy(to, bytes, 64);
+  } else if (len == 32) {
+    std::memcpy(to, bytes, 32);
+  } else {
+    std::memcpy(to, bytes, len);
+  }
+}
+
 void RunJob(const FixJob& j, uint64_t src, Mem dst_mem, uint64_t dst, Atomic atomic, ElemType atomic_type) {
+  constexpr uint32_t kRows = 8;  // at a time: neighbours in L0C, whereas the next columns are far away
   const bool track = Cur().launch->track_init;
-  const auto put = [&](uint64_t to, const uint8_t* bytes, uint32_t len) {
-    if (atomic == Atomic::kNone) {
-      std::memcpy(Raw(dst_mem, to), bytes, len);
-      if (track) MarkInit(dst_mem, to, len);
-    } else {
-      AtomicStore(Raw(dst_mem, to), bytes, len, atomic, atomic_type);
-    }
-  };
   const uint32_t cols = j.nz ? OutColumns(j) : j.n;
-  std::vector<uint8_t> row(size_t(std::max(cols, j.n)) * j.out_bytes);
+  uint8_t* const out = Raw(dst_mem, dst);
+  alignas(64) uint8_t converted[kTile * sizeof(float)];
   for (uint32_t d = 0; d < j.nd_num; ++d) {
-    const uint8_t* base = Raw(Mem::L0C, src + uint64_t(d) * j.src_nd * 1024);
-    for (uint32_t m = 0; m < j.m; ++m) {
-      for (uint32_t c = 0; c < j.n; c += cols) {
-        const uint32_t w = std::min(cols, j.n - c);
-        for (uint32_t n = c; n < c + w;) {
-          const uint32_t count = std::min(kTile - n % kTile, c + w - n);
+    const uint8_t* const base = Raw(Mem::L0C, src + uint64_t(d) * j.src_nd * 1024);
+    for (uint32_t m0 = 0; m0 < j.m; m0 += kRows) {
+      for (uint32_t n = 0, count; n < j.n; n += count) {
+        count = std::min({kTile - n % kTile, cols - n % cols, j.n - n});
+        const uint32_t len = count * j.out_bytes;
+        for (uint32_t m = m0; m < std::min(m0 + kRows, j.m); ++m) {
           float v[kTile];
-          std::memcpy(v, base + (size_t(n / kTile) * j.src_stride + m) * 64 + (n % kTile) * 4, count * sizeof(float));
-          Convert(v, count, j, row.data() + size_t(n - c) * j.out_bytes);
-          n += count;
+          const uint8_t* const from = base + (size_t(n / kTile) * j.src_stride + m) * 64 + n % kTile * 4;
+          std::memcpy(v, from, count * sizeof(float));
+          Convert(v, count, j, converted);
+          const uint64_t at = uint64_t(d) * j.dst_nd + uint64_t(n % cols) * j.out_bytes +
+                              (j.nz ? uint64_t(n / cols) * j.dst_stride + uint64_t(m) * cols * j.out_bytes
+                                    : uint64_t(m) * j.dst_stride);
+          if (atomic == Atomic::kNone) {
+            Put(out + at, converted, len);
+            if (track) MarkInit(dst_mem, dst + at, len);
+          } else {
+            AtomicStore(out + at, converted, len, atomic, atomic_type);
+          }
         }
-        const uint64_t to = j.nz ? dst + uint64_t(c / cols) * j.dst_stride + uint64_t(m) * cols * j.out_bytes
-                                 : dst + uint64_t(d) * j.dst_nd + uint64_t(m) * j.dst_stride;
-        put(to, row.data(), w * j.out_bytes);
       }
     }
   }

@@ -13,6 +13,17 @@ namespace {
 // Memories as the hardware has them; the framework's own share is taken off in the budget of TPipe (queue.cpp).
 constexpr size_t kUbBytes = 192 * 1024, kL1Bytes = 512 * 1024, kL0Bytes = 64 * 1024, kL0cBytes = 128 * 1024,
                  kTableBytes = 1024, kFixBufferBytes = 2048;
+const std::vector<std::pair<Mem, size_t>>& MemoriesOf(CoreType type) {
+  static const std::vector<std::pair<Mem, size_t>> vector{{Mem::UB, kUbBytes}};
+  static const std::vector<std::pair<Mem, size_t>> cube{{Mem::L1, kL1Bytes}, {Mem::L0A, kL0Bytes}, {Mem::L0B, kL0Bytes},
+                                                        {Mem::L0C, kL0cBytes}, {Mem::BT, kTableBytes}, {Mem::FB, kFixBufferBytes}};
+  return type == CoreType::AIV ? vector : cube;
+}
+size_t MemoryBytes(CoreType type) {
+  size_t bytes = 0;
+  for (const auto& [mem, size] : MemoriesOf(type)) bytes += size;
+  return bytes;
+}
 
 bool MuteMatches(const std::set<std::string>& mute, const std::string& name) {
   if (mute.empty()) return false;
@@ -165,10 +176,15 @@ void MakeCores(Launch& launch) {
       launch.cores.push_back(c);
     }
   }
+  size_t bytes = 0;
+  for (const Core& c : launch.cores) bytes += MemoryBytes(c.type);
+  if (!launch.Cost()) launch.memories = Pages(bytes);
+  uint8_t* data = launch.memories.data();
   for (Core& c : launch.cores) {
     launch.states.push_back(std::make_unique<CoreState>());
     c.state = launch.states.back().get();
-    InitCoreMemories(launch, c);
+    InitCoreMemories(launch, c, data);
+    if (data) data += MemoryBytes(c.type);
   }
   for (Core& c : launch.cores) {
     for (Core& o : launch.cores) {
@@ -182,21 +198,18 @@ void MakeCores(Launch& launch) {
 
 }  // namespace
 
-void InitCoreMemories(Launch& launch, Core& c) {
+void InitCoreMemories(Launch& launch, Core& c, uint8_t* data) {
   CoreState& st = *c.state;
-  const auto make = [&](Mem mem, size_t bytes) {
-    st.bank[int(mem)].Create(bytes, !launch.Cost(), launch.track_init);
+  for (const auto& [mem, bytes] : MemoriesOf(c.type)) {
+    Bank& bank = st.bank[int(mem)];
+    bank.size = bytes;
+    if (data) {
+      bank.data = data;
+      Poison(data, bytes);
+      data += bytes;
+    }
+    if (launch.track_init) bank.init.Resize(bytes);
     if (launch.hazards) st.shadow[int(mem)].Resize(bytes);
-  };
-  if (c.type == CoreType::AIV) {
-    make(Mem::UB, kUbBytes);
-  } else {
-    make(Mem::L1, kL1Bytes);
-    make(Mem::L0A, kL0Bytes);
-    make(Mem::L0B, kL0Bytes);
-    make(Mem::L0C, kL0cBytes);
-    make(Mem::BT, kTableBytes);
-    make(Mem::FB, kFixBufferBytes);
   }
   st.foreign.assign(launch.cores.size(), Clock{});
 }
@@ -224,7 +237,7 @@ Site& SyncSite(const char* kind, Loc loc, const char* detail) {
   for (const char* text : {loc.file, kind, detail}) {
     key = key * 0x9e3779b97f4a7c15ull + reinterpret_cast<uintptr_t>(text);
   }
-  const auto [it, fresh] = launch.site_index.emplace(key, nullptr);
+  const auto [it, fresh] = launch.site_index.try_emplace(key, nullptr);
   if (fresh) {
     const std::string place = PlaceOf(loc), name = place + ":" + kind + (*detail ? Format("<%s>", detail) : "");
     Site& site = launch.sites[name];

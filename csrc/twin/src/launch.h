@@ -140,6 +140,7 @@ struct Launch {
   std::vector<Core> cores;
   std::vector<std::unique_ptr<CoreState>> states;
   std::vector<GmRegion> regions;
+  Pages memories;            // of all cores, one after the other
   bool track_init = false;   // eager + strict
   bool hazards = false;      // strict, not cost
   bool strict = false;
@@ -228,7 +229,7 @@ Clock CompletedClock(Core& core, Pipe pipe);    // what is finished once `pipe` 
 bool JoinAll(Core& core, const Clock& clock);   // the scalar unit waited: every later instruction is after it
 void CheckHazards(Core& core, const Instr& instr, uint32_t seq);
 
-void InitCoreMemories(Launch& launch, Core& core);
+void InitCoreMemories(Launch& launch, Core& core, uint8_t* data);
 // Runs the launch to its end.
 void RunLaunch(Launch& launch, EntryFn entry);
 

@@ -53,10 +53,14 @@ void InitBits::Copy(InitBits& dst, size_t d, const InitBits& src, size_t s, size
   for (size_t i = 0; i < len; ++i) dst.Set(d + i, 1, src.Get(s + i));
 }
 
+constexpr size_t kLarge = size_t(4) << 20;
+
 Pages::Pages(size_t bytes) : bytes_(bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) throw std::runtime_error(Format("the twin cannot map %zu bytes of global memory", bytes));
   p_ = static_cast<uint8_t*>(p);
+  // Rows of large tensors lie pages apart: large pages save most of the address translations. A wish, not a need.
+  if (bytes >= kLarge) madvise(p, bytes, MADV_HUGEPAGE);
 }
 Pages::~Pages() {
   if (p_) munmap(p_, bytes_);
@@ -68,7 +72,7 @@ GmRegion::GmRegion(GmRegion&&) noexcept = default;
 
 uint8_t* Raw(Mem mem, uint64_t addr) {
   if (mem == Mem::GM) return reinterpret_cast<uint8_t*>(addr);
-  return Cur().state->bank[int(mem)].bytes.data() + addr;
+  return Cur().state->bank[int(mem)].data + addr;
 }
 
 namespace {
@@ -95,7 +99,13 @@ void MoveBytes(const Pieces& dst, const Pieces& src, uint64_t len, uint32_t coun
   uint8_t* const to = Raw(dst.mem, dst.addr);
   const uint8_t* const from = Raw(src.mem, src.addr);
   if (len == 32) {  // a block, the usual piece: worth no call
-    for (uint32_t i = 0; i < count; ++i) std::memmove(to + i * dst.step, from + i * src.step, 32);
+    struct Block {
+      uint64_t words[4];
+    } block;
+    for (uint32_t i = 0; i < count; ++i) {
+      std::memcpy(&block, from + i * src.step, 32);
+      std::memcpy(to + i * dst.step, &block, 32);
+    }
   } else if (len == 2) {
     for (uint32_t i = 0; i < count; ++i) std::memcpy(to + i * dst.step, from + i * src.step, 2);
   } else {

@@ -31,17 +31,9 @@ class InitBits {
 };
 
 struct Bank {
-  std::vector<uint8_t> bytes;
+  uint8_t* data = nullptr;  // inside Launch::memories; none in the cost-only mode
   InitBits init;
   size_t size = 0;
-  void Create(size_t n, bool data, bool track) {
-    size = n;
-    if (data) {
-      bytes.resize(n);
-      Poison(bytes.data(), n);
-    }
-    if (track) init.Resize(n);
-  }
 };
 
 enum class GmKind : uint8_t { kInput, kOutput, kWorkspace, kTiling };

@@ -173,6 +173,12 @@ void Transpose(const Transposition& t) {
 
 void FromHalf(const uint8_t* from, uint32_t count, float* out) {
   uint32_t i = 0;
+#if defined(__AVX512F__)
+  for (; i + 16 <= count; i += 16) {
+    const __m256i u = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + size_t(i) * 2));
+    _mm512_storeu_ps(out + i, _mm512_maskz_cvtph_ps(0xffff, u));
+  }
+#endif
 #if defined(__AVX2__)
   for (; i + 8 <= count; i += 8) {
     const __m128i u = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + size_t(i) * 2));

@@ -33,19 +33,28 @@ class Walk {
     for (uint32_t r = 0, whole = shape_.tail == shape_.lanes ? shape_.repeats : shape_.repeats - 1; r < shape_.repeats;) {
       const bool last = r == whole;
       const LaneRuns runs = RunsOf(shape_, last ? shape_.tail : shape_.lanes, args, N);
+      SmallVector<Piece<N>, 4> pieces;
+      for (const LaneRun& run : runs) {
+        Piece<N> piece{run.count, {}};
+        for (size_t i = 0; i < N; ++i) piece.offset[i] = uint32_t(LaneOffset(arg_[i].bytes, arg_[i].blk, 0, 0, run.lane));
+        pieces.push_back(piece);
+      }
       for (const uint32_t end = last ? r + 1 : whole; r < end; ++r) {
-        for (const LaneRun& run : runs) {
+        for (const Piece<N>& piece : pieces) {
           uint8_t* q[N];
-          for (size_t i = 0; i < N; ++i) {
-            q[i] = p[i] + LaneOffset(arg_[i].bytes, arg_[i].blk, arg_[i].rep, r, run.lane);
-          }
-          f(q, run.count);
+          for (size_t i = 0; i < N; ++i) q[i] = p[i] + size_t(r) * arg_[i].rep * kBlockBytes + piece.offset[i];
+          f(q, piece.count);
         }
       }
     }
   }
 
  private:
+  // A run of lanes, and where it begins in a repeat of each operand.
+  template <size_t N>
+  struct Piece {
+    uint32_t count, offset[N];
+  };
   static bool FullMask(const VecShape& s) {
     return s.lanes < 64 ? s.low == (1ull << s.lanes) - 1 : ~s.low == 0 && (s.lanes == 64 || ~s.high == 0);
   }
