@@ -4,22 +4,24 @@ a diagnostic in strict mode and with the same bits in every order of execution.
     python scripts/ascend_grid.py [--kernels attention,layer_norm,...] [--seeds 20] [--most-elements N] [--jobs N]
                                   [--record FILE] [--report]
 
-The whole grid takes many hours, small problems first. `--most-elements` leaves out problems with larger
+The whole grid takes many hours, the quickest cases of all kernels first. `--most-elements` leaves out problems with larger
 activations and says how many. Every case that holds is added to the record, docs/ascend-grid.json unless told otherwise, and is
-not run again while the sources of its kernel and of the twin are the same: an interrupted run goes on with the same command.
-`--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails or,
-in a report, was not run; each failure is printed as it happens. One run at a time may add to a record.
+not run again while the sources of its kernel and of the twin are the same: an interrupted run (Ctrl-C) goes on with the same
+command. `--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails or, in a report,
+was not run, 130 when interrupted; each failure is printed as it happens. One run at a time may add to a record.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import multiprocessing
+import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -81,6 +83,22 @@ def elements(case) -> int:
     return case.rows * max(case.width, getattr(case, "hidden", 0), getattr(case, "out", 0))
 
 
+def multiply_adds(kernel: str, case) -> int:
+    """Of a launch's matrix products."""
+    if isinstance(case, _layer_norm.Case):
+        return 0
+    backward = kernel.endswith("_grad")
+    if isinstance(case, _attention.Case):
+        return case.batch * case.heads * case.tokens**2 * case.head_dim * (5 if backward else 2)
+    columns = 2 * case.hidden if isinstance(case, _gelu_mlp.Case) else case.out
+    return case.rows * case.width * columns * (2 if backward else 1)
+
+
+def effort(kernel: str, case) -> float:
+    """What a case takes, roughly in seconds (measured with 20 orders): only to begin with the quick ones and show an end."""
+    return 0.2 + 1e-9 * multiply_adds(kernel, case) + 1e-6 * elements(case)
+
+
 def check(kernel: str, case, seeds: int) -> str:
     """'' when the case holds, else what is wrong."""
     try:
@@ -95,6 +113,44 @@ def check(kernel: str, case, seeds: int) -> str:
     except (AssertionError, ValueError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return ""
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the workers are ended by the one that knows what is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run(record: Record, work: list[tuple[str, object]], seeds: int, jobs: int) -> tuple[int, bool]:
+    """Check cases in the order given, record those that hold, and return the number of failures and whether Ctrl-C ended it."""
+    failures, waiting, running = 0, iter(work), {}
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, initializer=_ignore_interrupts)
+    bar = tqdm(total=sum(effort(*item) for item in work), disable=not work,
+               bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
+    try:
+        while True:
+            for name, case in waiting:
+                running[pool.submit(check, name, case, seeds)] = name, case
+                if len(running) > jobs:  # one more than can run, so that no process waits for the record
+                    break
+            if not running:
+                return failures, False
+            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                name, case = running.pop(future)
+                bar.set_postfix_str(f"{name} {case}", refresh=False)
+                bar.update(effort(name, case))
+                if future.result():
+                    failures += 1
+                    tqdm.write(f"FAILED {name} {case}: {future.result()}")
+                else:
+                    record.add(name, case, seeds)
+    except KeyboardInterrupt:
+        return failures, True
+    finally:
+        bar.close()
+        for worker in multiprocessing.active_children() if running else ():
+            worker.terminate()  # a case may take minutes
+        pool.shutdown(cancel_futures=True)
 
 
 def report(record: Record, names: list[str], seeds: int) -> int:
@@ -130,26 +186,18 @@ def main() -> int:
         parser.error(str(error))
     if args.report:
         return report(record, names, args.seeds)
-    failures = 0
-    with concurrent.futures.ProcessPoolExecutor(args.jobs) as pool:
-        for name in names:
-            begin, cases = time.perf_counter(), sorted(KERNELS[name][0](), key=elements)
-            chosen = [c for c in cases if not args.most_elements or elements(c) <= args.most_elements]
-            work = {pool.submit(check, name, case, args.seeds): case for case in chosen
-                    if not record.holds(name, case, args.seeds)}
-            bad = 0
-            for done in concurrent.futures.as_completed(work):
-                if done.result():
-                    bad += 1
-                    print(f"FAILED {name} {work[done]}: {done.result()}", flush=True)
-                else:
-                    record.add(name, work[done], args.seeds)
-            failures += bad
-            left_out = len(cases) - len(chosen)
-            print(f"{name:16} {len(chosen) - bad:4} of {len(chosen):4} cases hold, {args.seeds} random orders each"
-                  f"{f'; {left_out} larger ones left out' if left_out else ''}  ({time.perf_counter() - begin:.0f} s)", flush=True)
-    print(f"{'all':16} {failures} failures; NumPy {np.__version__}")
-    return int(failures > 0)
+    work, left_out = [], 0
+    for name in names:
+        for case in KERNELS[name][0]():
+            if args.most_elements and elements(case) > args.most_elements:
+                left_out += 1
+            elif not record.holds(name, case, args.seeds):
+                work.append((name, case))
+    work.sort(key=lambda item: effort(*item))
+    failures, interrupted = run(record, work, args.seeds, args.jobs)
+    report(record, names, args.seeds)
+    print(f"{'all':16} {failures} failures{f'; {left_out} larger cases left out' if left_out else ''}; NumPy {np.__version__}")
+    return 130 if interrupted else int(failures > 0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +58,58 @@ def test_wrong_use(arguments, message, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         ascend_grid.main()
     assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+def quick(tmp_path, monkeypatch, *arguments) -> list[str]:
+    """Arguments for a grid of a few cases of one token."""
+    path = str(tmp_path / "grid.json")
+    monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--kernels", "attention,layer_norm", "--most-elements", "192", "--seeds", "1",
+                                     "--record", path, *arguments])
+    return path
+
+
+def test_run_fills_the_record(tmp_path, monkeypatch, capsys):
+    path = quick(tmp_path, monkeypatch)
+    assert ascend_grid.main() == 0
+    held = json.loads(Path(path).read_text())["layer_norm"]["orders"]
+    assert "1x1x192-float32" in held and set(held.values()) == {1}
+    assert "0 failures; " in capsys.readouterr().out
+    monkeypatch.setattr(ascend_grid, "check", lambda *_: pytest.fail("a case of the record ran again"))
+    assert ascend_grid.main() == 0
+
+
+def test_a_failure_is_printed_and_not_recorded(tmp_path, monkeypatch, capsys):
+    path = quick(tmp_path, monkeypatch)
+    monkeypatch.setattr(ascend_grid, "check", _fail_on_bfloat16)
+    assert ascend_grid.main() == 1
+    assert "FAILED layer_norm 1x1x192-bfloat16: other bits" in capsys.readouterr().out
+    held = json.loads(Path(path).read_text())["layer_norm"]["orders"]
+    assert "1x1x192-float32" in held and not any("bfloat16" in case for case in held)
+
+
+def _fail_on_bfloat16(_kernel, case, _seeds):
+    return "other bits" if case.dtype == "bfloat16" else ""
+
+
+def test_interrupted_keeps_what_is_done(tmp_path, monkeypatch):
+    path = quick(tmp_path, monkeypatch)
+    added = Record.add
+
+    def add_and_interrupt(record, *what):
+        added(record, *what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "add", add_and_interrupt)
+    assert ascend_grid.main() == 130
+    assert len(json.loads(Path(path).read_text())["layer_norm"]["orders"]) == 1
+
+
+def test_quick_cases_first():
+    for kernel, (grid, _, _) in ascend_grid.KERNELS.items():
+        for case in grid():
+            products = ascend_grid.multiply_adds(kernel, case)
+            assert (products == 0) == kernel.startswith("layer_norm")
+            assert ascend_grid.effort(kernel, case) > products / 1e9
+    case = next(c for c in ascend_grid.KERNELS["gelu_mlp"][0]() if str(c).startswith("197x768x3072"))
+    assert ascend_grid.multiply_adds("gelu_mlp", case) == 2 * 197 * 768 * 3072
+    assert ascend_grid.multiply_adds("gelu_mlp_grad", case) == 4 * 197 * 768 * 3072
