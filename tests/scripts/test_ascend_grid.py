@@ -60,11 +60,11 @@ def test_wrong_use(arguments, message, tmp_path, capsys, monkeypatch):
     assert stopped.value.code == 2 and message in capsys.readouterr().err
 
 
-def quick(tmp_path, monkeypatch, *arguments) -> list[str]:
-    """Arguments for a grid of a few cases of one token."""
+def quick(tmp_path, monkeypatch) -> str:
+    """Ask for a few cases of one token; the path of their record."""
     path = str(tmp_path / "grid.json")
     monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--kernels", "attention,layer_norm", "--most-elements", "192", "--seeds", "1",
-                                     "--record", path, *arguments])
+                                     "--record", path])
     return path
 
 
