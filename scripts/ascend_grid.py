@@ -6,7 +6,7 @@ a diagnostic in strict mode and with the same bits in every order of execution.
 
 The whole grid takes many hours, the quickest cases of all kernels first. `--most-elements` leaves out problems with larger
 activations and says how many. Every case that holds is added to the record, docs/ascend-grid.json unless told otherwise, and is
-not run again while the sources of its kernel and of the twin are the same: an interrupted run (Ctrl-C) goes on with the same
+not run again while the program of its kernel and of the twin is the same: an interrupted run (Ctrl-C) goes on with the same
 command. `--report` runs nothing and says how much of the grid the record covers. Exit code 1 when a case fails or, in a report,
 was not run, 130 when interrupted; each failure is printed as it happens. One run at a time may add to a record.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import signal
 import sys
@@ -139,11 +140,17 @@ def run(record: Record, work: list[tuple[str, object]], seeds: int, jobs: int) -
                 name, case = running.pop(future)
                 bar.set_postfix_str(f"{name} {case}", refresh=False)
                 bar.update(effort(name, case))
-                if future.result():
+                wrong = future.result()
+                if wrong:
                     failures += 1
-                    tqdm.write(f"FAILED {name} {case}: {future.result()}")
+                    tqdm.write(f"FAILED {name} {case}: {wrong}")
                 else:
                     record.add(name, case, seeds)
+    except concurrent.futures.process.BrokenProcessPool:
+        # The pool does not say whose process it was, and is of no more use.
+        cases = ", ".join(f"{name} {case}" for name, case in [(name, case), *running.values()])
+        tqdm.write(f"FAILED: a process was killed or crashed (out of memory?) during one of: {cases}")
+        return failures + 1, False
     except KeyboardInterrupt:
         return failures, True
     finally:

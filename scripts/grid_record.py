@@ -1,7 +1,8 @@
 """What the grid of Ascend C cases has shown so far, in a file: hours of runs add up, and nobody has to take them on trust.
 
-A case counts only for the sources that it ran: the operator's device code with everything that it includes, and the whole twin.
-What judges it (tests/ascend) is not part of that: after a stricter check, remove the record and run again.
+A case counts only for the program that it ran: the operator's device code with everything that it includes, and the whole twin,
+whatever their comments and line breaks. What judges it (tests/ascend) is not part of that: after a stricter check, remove the
+record and run again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from pathlib import Path
 from vit_kernels.training.files import write_text
 
 _INCLUDE = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+# C++ as far as telling comments from the program asks for. Literals and numbers (1'000) come first, as what looks like a
+# comment or a quotation mark within them is none. Operators in a row are one token: "a + +b" is not "a++b".
+_TOKEN = re.compile(rb"""
+    (?P<comment> //[^\n]* | /\*.*?\*/ )
+  | (?P<newline> \n )
+  | (?P<token> "(?:\\.|[^"\\\n])*" | \d(?:'?[\w.])* | \w+ | '(?:\\.|[^'\\\n])*' | [][(){};,]
+             | (?:(?!//|/\*)[^\w\s"'\][(){};,])+ | \S )
+""", re.VERBOSE | re.DOTALL)
 
 
 def included(start: Path, folders: tuple[Path, ...]) -> set[Path]:
@@ -35,6 +45,29 @@ def included(start: Path, folders: tuple[Path, ...]) -> set[Path]:
     return found
 
 
+def program(text: bytes) -> bytes:
+    """C++ without what the compiler does not see: one space between tokens, no comments, line ends only around directives.
+
+    Raises:
+        ValueError: the text has a raw string literal, within which all of that counts.
+    """
+    if re.search(rb'\bu?8?[LUu]?R"', text):
+        raise ValueError("raw string literals are not understood; write an ordinary one")
+    lines: list[list[bytes]] = [[]]
+    first = True  # of its line
+    for match in _TOKEN.finditer(text.replace(b"\\\n", b"")):
+        if match["newline"]:
+            first = True
+            if lines[-1][:1] == [b"#"]:
+                lines.append([])
+        elif match["token"]:
+            if first and match["token"] == b"#":
+                lines.append([])
+            lines[-1].append(match["token"])
+            first = False
+    return b"\n".join(b" ".join(tokens) for tokens in lines if tokens)
+
+
 def sources(root: Path, operators: tuple[str, ...]) -> str:
     """A digest of everything that decides how operators run on the twin.
 
@@ -48,7 +81,7 @@ def sources(root: Path, operators: tuple[str, ...]) -> str:
         files |= included(ascend / operator / "twin.cpp", (ascend, twin / "include", twin / "src"))
     digest = hashlib.sha256()
     for file in sorted(files):
-        digest.update(str(file.relative_to(root.resolve())).encode() + b"\0" + file.read_bytes())
+        digest.update(str(file.relative_to(root.resolve())).encode() + b"\0" + program(file.read_bytes()))
     return digest.hexdigest()[:16]
 
 

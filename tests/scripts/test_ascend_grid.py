@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,19 @@ def test_a_failure_is_printed_and_not_recorded(tmp_path, monkeypatch, capsys):
     assert "FAILED layer_norm 1x1x192-bfloat16: other bits" in capsys.readouterr().out
     held = json.loads(Path(path).read_text())["layer_norm"]["orders"]
     assert "1x1x192-float32" in held and not any("bfloat16" in case for case in held)
+
+
+def test_a_lost_process_is_a_failure_with_names(tmp_path, monkeypatch, capsys):
+    path = quick(tmp_path, monkeypatch)
+    monkeypatch.setattr(ascend_grid, "check", _die_on_bfloat16)
+    assert ascend_grid.main() == 1
+    out = capsys.readouterr().out
+    assert re.search(r"FAILED: a process .* during one of: .*\b\w+ 1x1x\d+(x64)?-bfloat16", out) and "1 failures" in out
+    assert "bfloat16" not in Path(path).read_text()
+
+
+def _die_on_bfloat16(_kernel, case, _seeds):
+    return os._exit(9) if case.dtype == "bfloat16" else ""
 
 
 def _fail_on_bfloat16(_kernel, case, _seeds):

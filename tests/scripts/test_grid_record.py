@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts import ascend_grid
-from scripts.grid_record import Record, included, sources
+from scripts.grid_record import Record, included, program, sources
 
+COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,8 +52,48 @@ def test_includes_are_followed(tmp_path):
 def test_digest_changes_with_what_runs(tmp_path, changed, one, two):
     root = _tree(tmp_path)
     before = sources(root, ("one",)), sources(root, ("two",))
-    (root / changed).write_text((root / changed).read_text() + "// changed\n")
+    (root / changed).write_text((root / changed).read_text() + "int changed;\n")
     assert (sources(root, ("one",)) != before[0], sources(root, ("two",)) != before[1]) == (one, two)
+
+
+def test_digest_does_not_see_comments(tmp_path):
+    root = _tree(tmp_path)
+    before = sources(root, ("one",))
+    for name in ("csrc/ascend/one/op_kernel/steps.h", "csrc/twin/src/run.cpp"):
+        (root / name).write_text("// A word of explanation.\n\n" + (root / name).read_text())
+    assert sources(root, ("one",)) == before
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
+def test_program_is_what_the_compiler_sees():
+    """Every source, without white space, against the compiler's own removal of comments."""
+    for file in (p for p in (ROOT / "csrc").rglob("*") if p.suffix in (".h", ".cpp")):
+        text = file.read_bytes()
+        arguments = [COMPILER, "-x", "c++", "-std=c++17", "-fpreprocessed", "-dD", "-E", "-P", "-"]
+        seen = subprocess.run(arguments, input=text, capture_output=True, check=True).stdout
+        expected, found = (re.sub(rb"\\\n|\s|#\s*pragma\s+once", b"", t) for t in (seen, program(text)))
+        assert found == expected, file
+
+
+@pytest.mark.parametrize("one, other", [
+    ("f(a,\n  b);", "f(\n    a, b);"), ("int a; // why", "/* why\n */ int a;"), ("{{1}}", "{ {1} }"),
+    ("#define A 1 // one\nB", "# define A \\\n 1\nB"), ("a\n#if B /* if\n so */\nc", "a\n  #if B\nc")])
+def test_same_program(one, other):
+    assert program(one.encode()) == program(other.encode())
+
+
+@pytest.mark.parametrize("one, other", [
+    ("a + +b", "a++b"), ("int a", "inta"), ('"//a"', '"//b"'), ('"a  b"', '"a b"'), ("1'000 // '", "1'001 // '"),
+    ("'\"' + a //", "'\"' + b //"), ("#define A\nB", "#define A B"), ("#if A\n#endif", "#if A #endif"),
+    ("#define A 1\n1", "#define A\n1 1"), ("a\n#else\nb", "a #else\nb"), (r"'\\' // a", r"'\'' // a")])
+def test_other_program(one, other):
+    assert program(one.encode()) != program(other.encode())
+
+
+@pytest.mark.parametrize("text", ['R"(//)"', 'f(u8R"x(a)x")', 'LR"(a)"'])
+def test_raw_strings_are_refused(text):
+    with pytest.raises(ValueError, match="raw string"):
+        program(text.encode())
 
 
 def test_every_kernel_of_the_grid_reads_its_device_code():

@@ -161,7 +161,8 @@ void Launch220(Instr&& in, const TensorRef& src, const AscendC::FixpipeParamsV22
   }
   const uint64_t elements = uint64_t(j.n) * j.m * j.nd_num;
   in.cost.fix_elements = elements;
-  in.cost.cycles = uint32_t(std::max(double(elements) / model::kFixElements, double(elements * j.out_bytes) / model::kFixBytes)) + 1;
+  in.cost.cycles =
+      uint32_t(std::max(double(elements) / model::kFixElements, double(elements * j.out_bytes) / model::kFixBytes)) + 1;
   in.cost.latency = uint32_t(model::kFixLatency);
   in.cost.burst_bytes = j.nz ? j.m * OutColumns(j) * j.out_bytes : j.n * j.out_bytes;
   in.cost.bursts = j.nz ? (j.n + OutColumns(j) - 1) / OutColumns(j) : j.m * j.nd_num;

@@ -15,8 +15,9 @@ constexpr size_t kUbBytes = 192 * 1024, kL1Bytes = 512 * 1024, kL0Bytes = 64 * 1
                  kTableBytes = 1024, kFixBufferBytes = 2048;
 const std::vector<std::pair<Mem, size_t>>& MemoriesOf(CoreType type) {
   static const std::vector<std::pair<Mem, size_t>> vector{{Mem::UB, kUbBytes}};
-  static const std::vector<std::pair<Mem, size_t>> cube{{Mem::L1, kL1Bytes}, {Mem::L0A, kL0Bytes}, {Mem::L0B, kL0Bytes},
-                                                        {Mem::L0C, kL0cBytes}, {Mem::BT, kTableBytes}, {Mem::FB, kFixBufferBytes}};
+  static const std::vector<std::pair<Mem, size_t>> cube{
+      {Mem::L1, kL1Bytes}, {Mem::L0A, kL0Bytes}, {Mem::L0B, kL0Bytes},
+      {Mem::L0C, kL0cBytes}, {Mem::BT, kTableBytes}, {Mem::FB, kFixBufferBytes}};
   return type == CoreType::AIV ? vector : cube;
 }
 size_t MemoryBytes(CoreType type) {

@@ -129,7 +129,8 @@ void MmadIssue(const TensorRef& c, const TensorRef& a, const TensorRef& b, const
     return;
   }
   if (p.m > 4095 || p.n > 4095 || p.k > 4095) {
-    Report(Rule::kParameter, Format("Mmad m %u n %u k %u: each is at most 4095", uint32_t(p.m), uint32_t(p.n), uint32_t(p.k)), loc);
+    Report(Rule::kParameter, Format("Mmad m %u n %u k %u: each is at most 4095", uint32_t(p.m), uint32_t(p.n), uint32_t(p.k)),
+           loc);
     return;
   }
   if (p.m == 1) {
@@ -145,7 +146,8 @@ void MmadIssue(const TensorRef& c, const TensorRef& a, const TensorRef& b, const
   if (bias) CheckAligned(*bias, name, "the bias", loc);
   const bool accumulate = !p.cmatrixInitVal && !bias && !p.cmatrixSource;
   if (p.cmatrixSource && !bias) {
-    Report(Rule::kParameter, "Mmad with cmatrixSource takes the initial value from the bias table: use the overload with a bias", loc);
+    Report(Rule::kParameter, "Mmad with cmatrixSource takes the initial value from the bias table: use the overload with a bias",
+           loc);
   }
   const uint32_t elem = in_type == ElemType::kFloat ? 4 : 2;
   const uint32_t m_blocks = Up(p.m, kTile), n_blocks = Up(p.n, kTile);

@@ -25,8 +25,9 @@ struct QueueItem {
   Loc loc;
 };
 
+constexpr int kCrossFlags = 16;  // ids of cross-core flags
+
 // Flags the queues know: the HardEvent flags by event * 8 + id, then the unit flag in both directions.
-constexpr int kCrossFlags = 16;
 constexpr int kUnitFull = 64 * 8, kUnitEmpty = kUnitFull + 1, kQueueFlags = kUnitFull + 2;
 
 struct PipeQueues {

@@ -302,7 +302,8 @@ int FetchEvent(AscendC::HardEvent event, Loc loc) {
   Core& c = Cur();
   Step(loc);
   for (int id = 0; id < kEventIds; ++id) {
-    if (!(c.state->event_used[int(event)] >> id & 1) && !KeptByPipe(c, event, id)) return id;  // not reserved: the next fetch may return it again
+    // Not reserved: the next fetch may return it again.
+    if (!(c.state->event_used[int(event)] >> id & 1) && !KeptByPipe(c, event, id)) return id;
   }
   Fatal(Rule::kEventId, Format("FetchEventID(%s): all 8 ids are in use", Name(event)), loc);
 }

@@ -71,8 +71,10 @@ void RunCast(uint8_t* d, const uint8_t* s, uint32_t n, RoundMode mode, float deq
     const uint32_t m = std::min(kChunk, n - begin);
     std::copy(src + begin, src + begin + m, in);
     D* out = dst + begin;
-    constexpr bool narrows = std::is_same<S, float>::value && (std::is_same<D, half>::value || std::is_same<D, bfloat16_t>::value);
-    constexpr bool widens = std::is_same<D, float>::value && (std::is_same<S, half>::value || std::is_same<S, bfloat16_t>::value);
+    constexpr bool narrows =
+        std::is_same<S, float>::value && (std::is_same<D, half>::value || std::is_same<D, bfloat16_t>::value);
+    constexpr bool widens =
+        std::is_same<D, float>::value && (std::is_same<S, half>::value || std::is_same<S, bfloat16_t>::value);
     if (std::is_same<D, float>::value && std::is_same<S, half>::value) {
       Arithmetic().from_half(reinterpret_cast<const uint8_t*>(in), m, reinterpret_cast<float*>(out));
     } else if (std::is_same<D, half>::value && std::is_same<S, float>::value && mode <= RoundMode::CAST_RINT) {

@@ -88,7 +88,8 @@ enum class Overlap : uint8_t {
   kConvert,     // lanes change width: no repeat may read what an earlier one wrote
   kNone,        // no byte in common
 };
-// Position, alignment, strides, overlap. args[0] is the destination, or a source that is alone. False: nothing sensible can be executed.
+// Position, alignment, strides, overlap. args[0] is the destination, or a source that is alone. False: nothing sensible can be
+// executed.
 bool CheckVector(const VecArg* args, size_t n, const VecShape& shape, Overlap overlap, const char* api, Loc loc);
 // UB, on a vector core. False after a report.
 bool CheckUb(const TensorRef& t, const char* api, const char* operand, Loc loc);
