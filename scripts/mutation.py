@@ -18,27 +18,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
 )
+from tests.ascend._launch import Launch  # noqa: E402
 from tests.ascend._mutation import launches, survivors  # noqa: E402
 
 ENOUGH = 0.95
 
 
-def _gelu_backward(case, v, **kwargs) -> dict:
-    h = _gelu_mlp.to_bits(_gelu_mlp.forward(case, v)[1], case.dtype)
-    return _gelu_mlp.run_backward(case, v, h, **kwargs)
+def _gelu_backward(case, v) -> Launch:
+    return _gelu_mlp.backward_launch(case, v, _gelu_mlp.to_bits(_gelu_mlp.pre_activation(v), case.dtype))
 
 
 norm, added = _cases_layer_norm.MUTATION, _cases_layer_norm.with_add(_cases_layer_norm.MUTATION)
 KERNELS = {
-    "vit_attention": lambda: _attention.forward_runs(_cases_attention.FORWARD_MUTATION),
-    "vit_attention_grad": lambda: _attention.backward_runs(_cases_attention.BACKWARD_MUTATION),
-    "vit_layer_norm": lambda: launches(_layer_norm.run_forward, norm, _layer_norm.inputs),
-    "vit_add_layer_norm": lambda: launches(_layer_norm.run_forward, added, _layer_norm.inputs),
-    "vit_layer_norm_grad": lambda: launches(_layer_norm.run_backward, norm, _layer_norm.inputs),
-    "vit_add_layer_norm_grad": lambda: launches(_layer_norm.run_backward, added, _layer_norm.inputs),
-    "vit_linear": lambda: launches(_linear.run_forward, _cases_linear.FORWARD_MUTATION, _linear.inputs),
-    "vit_linear_grad": lambda: launches(_linear.run_backward, _cases_linear.BACKWARD_MUTATION, _linear.inputs),
-    "vit_gelu_mlp": lambda: launches(_gelu_mlp.run_forward, _cases_gelu_mlp.MUTATION, _gelu_mlp.inputs),
+    "vit_attention": lambda: _attention.forward_launches(_cases_attention.FORWARD_MUTATION),
+    "vit_attention_grad": lambda: _attention.backward_launches(_cases_attention.BACKWARD_MUTATION),
+    "vit_layer_norm": lambda: launches(_layer_norm.forward_launch, norm, _layer_norm.inputs),
+    "vit_add_layer_norm": lambda: launches(_layer_norm.forward_launch, added, _layer_norm.inputs),
+    "vit_layer_norm_grad": lambda: launches(_layer_norm.backward_launch, norm, _layer_norm.inputs),
+    "vit_add_layer_norm_grad": lambda: launches(_layer_norm.backward_launch, added, _layer_norm.inputs),
+    "vit_linear": lambda: launches(_linear.forward_launch, _cases_linear.FORWARD_MUTATION, _linear.inputs),
+    "vit_linear_grad": lambda: launches(_linear.backward_launch, _cases_linear.BACKWARD_MUTATION, _linear.inputs),
+    "vit_gelu_mlp": lambda: launches(_gelu_mlp.forward_launch, _cases_gelu_mlp.MUTATION, _gelu_mlp.inputs),
     "vit_gelu_mlp_grad": lambda: launches(_gelu_backward, _cases_gelu_mlp.MUTATION, _gelu_mlp.inputs),
 }
 

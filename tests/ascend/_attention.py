@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tests.twin import _native_module as native
+from tests.ascend._launch import Launch
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,23 @@ def torch_attention_grad(dout: np.ndarray, qkv: np.ndarray, scale: float, dtype:
     return packed.grad.to(torch.float64).numpy()
 
 
+def forward_launch(case: Case, qkv: np.ndarray) -> Launch:
+    return Launch("vit_attention", [to_bits(qkv, case.dtype)], [case.dtype], {"scale": case.scale})
+
+
 def run_forward(case: Case, qkv: np.ndarray, **kwargs) -> dict:
-    return native.twin_run("vit_attention", [to_bits(qkv, case.dtype)], [case.dtype], {"scale": case.scale}, **kwargs)
+    return forward_launch(case, qkv)(**kwargs)
+
+
+def backward_launch(case: Case, dout: np.ndarray, qkv: np.ndarray, saved: list[np.ndarray], deterministic: bool) -> Launch:
+    """`saved` holds the forward's outputs as bits: out, softmax_max, softmax_sum."""
+    arrays = [to_bits(dout, case.dtype), to_bits(qkv, case.dtype), *saved]
+    return Launch("vit_attention_grad", arrays, [case.dtype] * 3 + ["float32"] * 2,
+                  {"scale": case.scale, "deterministic": float(deterministic)})
 
 
 def run_backward(case: Case, dout: np.ndarray, qkv: np.ndarray, saved: list[np.ndarray], deterministic: bool, **kwargs) -> dict:
-    """`saved` holds the forward's outputs as bits: out, softmax_max, softmax_sum."""
-    arrays = [to_bits(dout, case.dtype), to_bits(qkv, case.dtype), *saved]
-    return native.twin_run("vit_attention_grad", arrays, [case.dtype] * 3 + ["float32"] * 2,
-                           {"scale": case.scale, "deterministic": float(deterministic)}, **kwargs)
+    return backward_launch(case, dout, qkv, saved, deterministic)(**kwargs)
 
 
 def saved_for_backward(case: Case, qkv: np.ndarray) -> list[np.ndarray]:
@@ -114,10 +120,8 @@ def values(result: dict) -> list[np.ndarray]:
 FORWARD_LIMIT = {"float16": 2e-3, "bfloat16": 1.6e-2}
 
 
-def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
-    """Runs the forward, holds all three outputs against float64, and returns the run."""
-    qkv, _ = inputs(case, seed)
-    result = run_forward(case, qkv, **kwargs)
+def hold_forward(case: Case, qkv: np.ndarray, result: dict) -> None:
+    """Fails unless all three outputs are what float64 says, without a diagnostic."""
     assert result["diagnostics"] == []
     out, maximum, total = values(result)
     expected, expected_max, expected_sum = attention(qkv, case.scale)
@@ -125,35 +129,48 @@ def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
     np.testing.assert_allclose(maximum, expected_max, rtol=1e-5, atol=1e-5)
     # The sum is that of the probabilities as the cube sees them, rounded to 16 bits.
     np.testing.assert_allclose(total, expected_sum, rtol=2.0 ** (-10 if case.dtype == "float16" else -7))
+
+
+def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
+    """Runs the forward, holds it against float64, and returns the run."""
+    qkv, _ = inputs(case, seed)
+    result = run_forward(case, qkv, **kwargs)
+    hold_forward(case, qkv, result)
     return result
 
 
-def check_backward(case: Case, deterministic: bool, seed: int = 0, **kwargs) -> dict:
-    """Runs the backward and holds it against float64 and torch; returns the run."""
-    qkv, dout = inputs(case, seed)
-    result = run_backward(case, dout, qkv, saved_for_backward(case, qkv), deterministic, **kwargs)
-    assert result["diagnostics"] == []
+def hold_backward(case: Case, dout: np.ndarray, qkv: np.ndarray, *results: dict) -> None:
+    """Fails unless the gradients of every run are as near to float64 as torch's, without a diagnostic."""
     expected = attention_grad(dout, qkv, case.scale)
     peer = torch_attention_grad(dout, qkv, case.scale, case.dtype)
     unit = {"float16": 2.0 ** -12, "bfloat16": 2.0 ** -9}[case.dtype]
-    for index, name in enumerate(("dq", "dk", "dv")):
-        mine = np.abs(values(result)[0][:, :, index] - expected[:, :, index])
-        theirs = np.abs(peer[:, :, index] - expected[:, :, index])
-        floor = unit * np.abs(expected).max()
-        assert mine.max() <= 2 * max(theirs.max(), floor), f"{name}: {mine.max():.3g}, torch {theirs.max():.3g}"
-        assert mine.mean() <= 2 * max(theirs.mean(), 0.3 * floor), f"{name}: mean {mine.mean():.3g}, torch {theirs.mean():.3g}"
+    floor = unit * np.abs(expected).max()
+    for result in results:
+        assert result["diagnostics"] == []
+        found = values(result)[0]
+        for index, name in enumerate(("dq", "dk", "dv")):
+            mine, theirs = (np.abs(x[:, :, index] - expected[:, :, index]) for x in (found, peer))
+            assert mine.max() <= 2 * max(theirs.max(), floor), f"{name}: {mine.max():.3g}, torch {theirs.max():.3g}"
+            assert mine.mean() <= 2 * max(theirs.mean(), 0.3 * floor), f"{name}: mean {mine.mean():.3g}, torch {theirs.mean():.3g}"
+
+
+def check_backward(case: Case, deterministic: bool, seed: int = 0, **kwargs) -> dict:
+    """Runs the backward, holds it against float64 and torch, and returns the run."""
+    qkv, dout = inputs(case, seed)
+    result = run_backward(case, dout, qkv, saved_for_backward(case, qkv), deterministic, **kwargs)
+    hold_backward(case, dout, qkv, result)
     return result
 
 
-def forward_runs(cases: list[Case]) -> list[Callable[..., dict]]:
+def forward_launches(cases: list[Case]) -> list[Launch]:
     """Launches of the forward on unit-normal data, for the mutation test."""
-    return [functools.partial(run_forward, case, inputs(case)[0]) for case in cases]
+    return [forward_launch(case, inputs(case)[0]) for case in cases]
 
 
-def backward_runs(cases: list[tuple[Case, bool]]) -> list[Callable[..., dict]]:
+def backward_launches(cases: list[tuple[Case, bool]]) -> list[Launch]:
     """Launches of the backward, (case, deterministic) each, for the mutation test."""
-    runs = []
+    launches = []
     for case, deterministic in cases:
         qkv, dout = inputs(case)
-        runs.append(functools.partial(run_backward, case, dout, qkv, saved_for_backward(case, qkv), deterministic))
-    return runs
+        launches.append(backward_launch(case, dout, qkv, saved_for_backward(case, qkv), deterministic))
+    return launches

@@ -9,7 +9,7 @@ import torch
 from scipy.special import erf
 
 from tests.ascend import _torch
-from tests.twin import _native_module as native
+from tests.ascend._launch import Launch
 
 BITS = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 
@@ -75,9 +75,14 @@ def gelu(x: np.ndarray, approximate: int) -> tuple[np.ndarray, np.ndarray]:
     return 0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x)
 
 
+def pre_activation(v: dict[str, np.ndarray]) -> np.ndarray:
+    """The hidden layer before GELU, in float64."""
+    return v["x"] @ v["w1"].T + v["b1"]
+
+
 def forward(case: Case, v: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """y and the pre-activation in float64."""
-    h = v["x"] @ v["w1"].T + v["b1"]
+    h = pre_activation(v)
     return gelu(h, case.approximate)[0] @ v["w2"].T + v["b2"], h
 
 
@@ -108,19 +113,26 @@ def torch_gradients(case: Case, v: dict[str, np.ndarray]) -> tuple[np.ndarray, .
     return tuple(p.grad.to(torch.float64).numpy() for p in leaves)
 
 
-def run_forward(case: Case, v: dict[str, np.ndarray], save: bool = True, **kwargs) -> dict:
+def forward_launch(case: Case, v: dict[str, np.ndarray], save: bool = True) -> Launch:
     bias = case.bias_dtype or case.dtype
     dtypes = [case.dtype, case.dtype, bias, case.dtype, bias]
     arrays = [to_bits(v[name], dtype) for name, dtype in zip(("x", "w1", "b1", "w2", "b2"), dtypes)]
-    return native.twin_run("vit_gelu_mlp", arrays, dtypes,
-                           {"approximate": float(case.approximate), "save": float(save)}, **kwargs)
+    return Launch("vit_gelu_mlp", arrays, dtypes, {"approximate": float(case.approximate), "save": float(save)})
 
 
-def run_backward(case: Case, v: dict[str, np.ndarray], h: np.ndarray, **kwargs) -> dict:
+def run_forward(case: Case, v: dict[str, np.ndarray], save: bool = True, **kwargs) -> dict:
+    return forward_launch(case, v, save)(**kwargs)
+
+
+def backward_launch(case: Case, v: dict[str, np.ndarray], h: np.ndarray) -> Launch:
     """`h` holds the bits that the forward saved."""
     arrays = [to_bits(v["dy"], case.dtype), to_bits(v["x"], case.dtype), h, to_bits(v["w1"], case.dtype),
               to_bits(v["w2"], case.dtype)]
-    return native.twin_run("vit_gelu_mlp_grad", arrays, [case.dtype] * 5, {"approximate": float(case.approximate)}, **kwargs)
+    return Launch("vit_gelu_mlp_grad", arrays, [case.dtype] * 5, {"approximate": float(case.approximate)})
+
+
+def run_backward(case: Case, v: dict[str, np.ndarray], h: np.ndarray, **kwargs) -> dict:
+    return backward_launch(case, v, h)(**kwargs)
 
 
 def values(result: dict) -> list[np.ndarray]:
@@ -145,26 +157,36 @@ def check_error(actual: np.ndarray, peer: np.ndarray, expected: np.ndarray, fact
 UNIT = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
-def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
-    """Runs the forward, holds y and h against float64 and torch, and returns the run."""
-    v = inputs(case, seed)
-    result = run_forward(case, v, **kwargs)
+def hold_forward(case: Case, v: dict[str, np.ndarray], result: dict) -> None:
+    """Fails unless y and h are as near to float64 as torch's, without a diagnostic."""
     assert result["diagnostics"] == []
     y, h = values(result)
     expected, pre = forward(case, v)
     check_error(y, torch_forward(case, v), expected, 1.5, UNIT[case.dtype] / 2, "y")
     assert (np.abs(h - pre) <= UNIT[case.dtype] * 1.01 * np.abs(pre) + 1e-5).all()
+
+
+def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
+    """Runs the forward, holds y and h against float64 and torch, and returns the run."""
+    v = inputs(case, seed)
+    result = run_forward(case, v, **kwargs)
+    hold_forward(case, v, result)
     return result
+
+
+def hold_backward(case: Case, v: dict[str, np.ndarray], h: np.ndarray, result: dict) -> None:
+    """Fails unless every gradient, from the pre-activation `h`, is as near to float64 as torch's, without a diagnostic."""
+    assert result["diagnostics"] == []
+    for name, actual, peer, expected in zip(("dx", "dw1", "db1", "dw2", "db2"), values(result), torch_gradients(case, v),
+                                            gradients(case, v, h)):
+        check_error(actual, peer, expected, 2, UNIT[case.dtype] / 2, name)
 
 
 def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
     """Runs the backward on the pre-activation as the forward would save it, holds every gradient against float64 and
     torch, and returns the run."""
     v = inputs(case, seed)
-    _, pre = forward(case, v)
-    result = run_backward(case, v, to_bits(pre, case.dtype), **kwargs)
-    assert result["diagnostics"] == []
-    for name, actual, peer, expected in zip(("dx", "dw1", "db1", "dw2", "db2"), values(result), torch_gradients(case, v),
-                                            gradients(case, v, pre)):
-        check_error(actual, peer, expected, 2, UNIT[case.dtype] / 2, name)
+    h = pre_activation(v)
+    result = run_backward(case, v, to_bits(h, case.dtype), **kwargs)
+    hold_backward(case, v, h, result)
     return result

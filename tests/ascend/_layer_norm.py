@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.ascend._gelu_mlp import UNIT, check_error, rounded, to_bits, values
-from tests.twin import _native_module as native
+from tests.ascend._launch import Launch
 
 EPS = 1e-6
 FORWARD_LIMIT = {"float32": 1e-5, "float16": 4e-3, "bfloat16": 3.2e-2}
@@ -86,32 +86,38 @@ def torch_gradients(case: Case, v: dict[str, np.ndarray]) -> dict[str, np.ndarra
     return {name: t.grad.to(torch.float64).numpy() for name, t in (("dx", x), ("dgamma", gamma), ("dbeta", beta))}
 
 
-def _run(op: str, case: Case, v: dict[str, np.ndarray], names: str, attrs: dict[str, float], **kwargs) -> dict:
+def _launch(op: str, case: Case, v: dict[str, np.ndarray], names: str, attrs: dict[str, float]) -> Launch:
     fixed = {"gamma": case.parameter_dtype, "beta": case.parameter_dtype, "mean": "float32", "rstd": "float32"}
     dtypes = [fixed.get(name, case.dtype) for name in names.split()]
-    return native.twin_run(op, [to_bits(v[name], dtype) for name, dtype in zip(names.split(), dtypes)], dtypes, attrs, **kwargs)
+    return Launch(op, [to_bits(v[name], dtype) for name, dtype in zip(names.split(), dtypes)], dtypes, attrs)
 
 
 def forward_op(case: Case) -> str:
     return "vit_add_layer_norm" if case.add else "vit_layer_norm"
 
 
-def run_forward(case: Case, v: dict[str, np.ndarray], **kwargs) -> dict:
+def forward_launch(case: Case, v: dict[str, np.ndarray]) -> Launch:
     """Outputs: with `add` the sum first, then y, mean, rstd."""
-    return _run(forward_op(case), case, v, "x residual gamma beta" if case.add else "x gamma beta", {"eps": EPS}, **kwargs)
+    return _launch(forward_op(case), case, v, "x residual gamma beta" if case.add else "x gamma beta", {"eps": EPS})
+
+
+def run_forward(case: Case, v: dict[str, np.ndarray], **kwargs) -> dict:
+    return forward_launch(case, v)(**kwargs)
+
+
+def backward_launch(case: Case, v: dict[str, np.ndarray], saved: tuple[np.ndarray, np.ndarray] | None = None) -> Launch:
+    """Outputs: dx, dgamma, dbeta. `saved` are mean and rstd; default: exact ones."""
+    mean, rstd = saved or statistics(v)
+    return _launch(forward_op(case) + "_grad", case, v | {"mean": mean, "rstd": rstd},
+                   "dsum dy sum gamma mean rstd" if case.add else "dy sum gamma mean rstd", {})
 
 
 def run_backward(case: Case, v: dict[str, np.ndarray], saved: tuple[np.ndarray, np.ndarray] | None = None, **kwargs) -> dict:
-    """Outputs: dx, dgamma, dbeta. `saved` are mean and rstd; default: exact ones."""
-    mean, rstd = saved or statistics(v)
-    return _run(forward_op(case) + "_grad", case, v | {"mean": mean, "rstd": rstd},
-                "dsum dy sum gamma mean rstd" if case.add else "dy sum gamma mean rstd", {}, **kwargs)
+    return backward_launch(case, v, saved)(**kwargs)
 
 
-def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
-    """Runs the forward, holds all outputs against float64, and returns the run."""
-    v = inputs(case, seed)
-    result = run_forward(case, v, **kwargs)
+def hold_forward(case: Case, v: dict[str, np.ndarray], result: dict) -> None:
+    """Fails unless all outputs are what float64 says, without a diagnostic."""
     assert result["diagnostics"] == []
     *total, y, mean, rstd = values(result)
     if case.add:
@@ -120,17 +126,29 @@ def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
     expected_mean, expected_rstd = statistics(v)
     np.testing.assert_allclose(mean, expected_mean, rtol=5e-7, atol=1e-6)
     np.testing.assert_allclose(rstd, expected_rstd, rtol=3e-6)
+
+
+def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
+    """Runs the forward, holds all outputs against float64, and returns the run."""
+    v = inputs(case, seed)
+    result = run_forward(case, v, **kwargs)
+    hold_forward(case, v, result)
     return result
+
+
+def hold_backward(case: Case, v: dict[str, np.ndarray], result: dict) -> None:
+    """Fails unless every gradient is as near to float64 as torch's, without a diagnostic."""
+    assert result["diagnostics"] == []
+    expected, peers = gradients(case, v), torch_gradients(case, v)
+    for name, actual in zip(("dx", "dgamma", "dbeta"), values(result)):
+        check_error(actual, peers[name], expected[name], 2, GRAD_UNIT[case.dtype], name)
 
 
 def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
     """Runs the backward, holds every gradient against float64 and torch, and returns the run."""
     v = inputs(case, seed)
     result = run_backward(case, v, **kwargs)
-    assert result["diagnostics"] == []
-    expected, peers = gradients(case, v), torch_gradients(case, v)
-    for name, actual in zip(("dx", "dgamma", "dbeta"), values(result)):
-        check_error(actual, peers[name], expected[name], 2, GRAD_UNIT[case.dtype], name)
+    hold_backward(case, v, result)
     return result
 
 

@@ -9,7 +9,7 @@ import torch
 
 from tests.ascend import _torch
 from tests.ascend._gelu_mlp import UNIT, check_error, rounded, to_bits, values
-from tests.twin import _native_module as native
+from tests.ascend._launch import Launch
 
 ABSENT = np.zeros(0, np.float32)
 
@@ -68,19 +68,30 @@ def gradients(case: Case, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return result
 
 
-def torch_both(case: Case, v: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """y and the gradients as torch computes them in the case's dtype."""
+def _torch_forward(case: Case, v: dict[str, np.ndarray]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """y, and the operands that have gradients."""
     kind = getattr(torch, case.dtype)
-    x, w, b, s = (torch.tensor(v[name]).to(kind).requires_grad_() for name in ("x", "w", "b", "s"))
-    y = _torch.linear(x, w, b if "b" in case.form else None)
+    leaves = {name: torch.tensor(v[name]).to(kind).requires_grad_() for name in "xwbs"}
+    y = _torch.linear(leaves["x"], leaves["w"], leaves["b"] if "b" in case.form else None)
     if "s" in case.form:
-        y = y * s
-    if "r" in case.form:
-        y = y + torch.tensor(v["r"]).to(kind)
-    y.backward(torch.tensor(v["dy"]).to(kind))
-    db = b.grad if b.grad is not None else torch.tensor(v["dy"]).to(kind).sum(0)
-    found = {"dx": x.grad, "dw": w.grad, "db": db, "dscale": s.grad}
-    return y.detach().to(torch.float64).numpy(), {k: g.to(torch.float64).numpy() for k, g in found.items() if g is not None}
+        y = y * leaves["s"]
+    return (y + torch.tensor(v["r"]).to(kind) if "r" in case.form else y), leaves
+
+
+def torch_forward(case: Case, v: dict[str, np.ndarray]) -> np.ndarray:
+    """y as torch computes it in the case's dtype."""
+    return _torch_forward(case, v)[0].detach().to(torch.float64).numpy()
+
+
+def torch_gradients(case: Case, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """dx, dw, db and, with a scale, dscale as torch computes them in the case's dtype."""
+    dy = torch.tensor(v["dy"]).to(getattr(torch, case.dtype))
+    y, leaves = _torch_forward(case, v)
+    y.backward(dy)
+    found = {name: leaves[leaf].grad for name, leaf in (("dx", "x"), ("dw", "w"), ("db", "b"), ("dscale", "s"))}
+    if found["db"] is None:
+        found["db"] = dy.sum(0)
+    return {name: g.to(torch.float64).numpy() for name, g in found.items() if g is not None}
 
 
 def _arrays(case: Case, v: dict[str, np.ndarray], names: str) -> tuple[list[np.ndarray], list[str]]:
@@ -94,31 +105,48 @@ def _arrays(case: Case, v: dict[str, np.ndarray], names: str) -> tuple[list[np.n
     return arrays, dtypes
 
 
+def forward_launch(case: Case, v: dict[str, np.ndarray]) -> Launch:
+    return Launch("vit_linear", *_arrays(case, v, "x w b r s"))
+
+
 def run_forward(case: Case, v: dict[str, np.ndarray], **kwargs) -> dict:
-    return native.twin_run("vit_linear", *_arrays(case, v, "x w b r s"), {}, **kwargs)
+    return forward_launch(case, v)(**kwargs)
+
+
+def backward_launch(case: Case, v: dict[str, np.ndarray]) -> Launch:
+    return Launch("vit_linear_grad", *_arrays(case, v, "dy x w b s"))
 
 
 def run_backward(case: Case, v: dict[str, np.ndarray], **kwargs) -> dict:
-    return native.twin_run("vit_linear_grad", *_arrays(case, v, "dy x w b s"), {}, **kwargs)
+    return backward_launch(case, v)(**kwargs)
+
+
+def hold_forward(case: Case, v: dict[str, np.ndarray], result: dict) -> None:
+    """Fails unless y is as near to float64 as torch's, without a diagnostic."""
+    assert result["diagnostics"] == []
+    check_error(values(result)[0], torch_forward(case, v), forward(case, v), 1.5, UNIT[case.dtype] / 2, "y")
 
 
 def check_forward(case: Case, seed: int = 0, **kwargs) -> dict:
     """Runs the forward, holds y against float64 and torch, and returns the run."""
     v = inputs(case, seed)
     result = run_forward(case, v, **kwargs)
-    assert result["diagnostics"] == []
-    peer, _ = torch_both(case, v)
-    check_error(values(result)[0], peer, forward(case, v), 1.5, UNIT[case.dtype] / 2, "y")
+    hold_forward(case, v, result)
     return result
+
+
+def hold_backward(case: Case, v: dict[str, np.ndarray], result: dict) -> None:
+    """Fails unless every gradient is as near to float64 as torch's, without a diagnostic."""
+    assert result["diagnostics"] == []
+    expected, peers = gradients(case, v), torch_gradients(case, v)
+    for name, actual in zip(("dx", "dw", "db", "dscale"), values(result)):
+        if name in expected:
+            check_error(actual, peers[name], expected[name], 2, UNIT[case.dtype] / 2, name)
 
 
 def check_backward(case: Case, seed: int = 0, **kwargs) -> dict:
     """Runs the backward, holds every gradient against float64 and torch, and returns the run."""
     v = inputs(case, seed)
     result = run_backward(case, v, **kwargs)
-    assert result["diagnostics"] == []
-    expected, (_, peers) = gradients(case, v), torch_both(case, v)
-    for name, actual in zip(("dx", "dw", "db", "dscale"), values(result)):
-        if name in expected:
-            check_error(actual, peers[name], expected[name], 2, UNIT[case.dtype] / 2, name)
+    hold_backward(case, v, result)
     return result

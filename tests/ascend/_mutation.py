@@ -3,19 +3,19 @@ time. What no run notices is a survivor: redundant, or a hole in the checker."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests.ascend._launch import Launch
 from tests.twin import _native_module as native
 
 # An absent wait may only show when pipes run at other speeds than the eager order's.
 ORDERS = ({"mode": "late"}, {"mode": "random", "seed": 1}, {"mode": "random", "seed": 2})
 
 
-def launches(run: Callable[..., dict], cases: Iterable[Any], inputs: Callable[[Any], Any]) -> list[Callable[..., dict]]:
-    """`run(case, inputs(case), **keywords)` for each case, to be launched again and again."""
-    return [functools.partial(run, case, inputs(case)) for case in cases]
+def launches(launch: Callable[..., Launch], cases: Iterable[Any], inputs: Callable[[Any], Any]) -> list[Launch]:
+    """`launch(case, inputs(case))` for each case."""
+    return [launch(case, inputs(case)) for case in cases]
 
 
 def survivors(op: str, runs: Iterable[Callable[..., dict]]) -> tuple[dict[str, str], int]:

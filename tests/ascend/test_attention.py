@@ -112,7 +112,7 @@ def test_estimate_of_vit_base_is_near_its_bound():
 
 def test_every_flag_barrier_and_buffer_is_needed():
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
-    alive, _ = survivors("vit_attention", att.forward_runs(cases.FORWARD_MUTATION))
+    alive, _ = survivors("vit_attention", att.forward_launches(cases.FORWARD_MUTATION))
     # The queue of row maxima waits for its last store; that of P, which was stored behind it, has waited already. The call
     # is the queue's own and cannot be left out.
     assert len(alive) <= 1 and set(alive.values()) <= {"AllocTensor"}

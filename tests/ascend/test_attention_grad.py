@@ -103,5 +103,5 @@ def test_estimate_of_vit_base_is_near_its_bound():
 
 def test_every_flag_barrier_and_buffer_is_needed():
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
-    alive, _ = survivors("vit_attention_grad", att.backward_runs(cases.BACKWARD_MUTATION))
+    alive, _ = survivors("vit_attention_grad", att.backward_launches(cases.BACKWARD_MUTATION))
     assert alive == {}

@@ -108,5 +108,5 @@ def test_estimate_of_vit_base_is_near_its_bound(approximate):
 
 def test_every_flag_barrier_and_buffer_is_needed():
     """Each synchronisation call left out and each buffer halved, one at a time: the twin notices."""
-    alive, _ = survivors("vit_gelu_mlp", launches(mlp.run_forward, cases.MUTATION, mlp.inputs))
+    alive, _ = survivors("vit_gelu_mlp", launches(mlp.forward_launch, cases.MUTATION, mlp.inputs))
     assert alive == {}

@@ -15,7 +15,7 @@ from tests.twin import _native_module as native
 
 def saved(case: mlp.Case, v: dict[str, np.ndarray]) -> np.ndarray:
     """The bits of the pre-activation."""
-    return mlp.to_bits(mlp.forward(case, v)[1], case.dtype)
+    return mlp.to_bits(mlp.pre_activation(v), case.dtype)
 
 
 @pytest.mark.parametrize("case", cases.QUICK, ids=str)
@@ -99,8 +99,8 @@ def test_estimate_of_vit_base_is_near_its_bound(approximate):
 
 def test_every_flag_barrier_and_buffer_is_needed():
     """Each synchronisation call left out and each buffer halved, one at a time: the twin notices."""
-    def run(case, v, **kwargs):
-        return mlp.run_backward(case, v, saved(case, v), **kwargs)
+    def launch(case, v):
+        return mlp.backward_launch(case, v, saved(case, v))
 
-    alive, _ = survivors("vit_gelu_mlp_grad", launches(run, cases.MUTATION, mlp.inputs))
+    alive, _ = survivors("vit_gelu_mlp_grad", launches(launch, cases.MUTATION, mlp.inputs))
     assert alive == {}

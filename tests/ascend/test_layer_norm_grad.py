@@ -124,7 +124,7 @@ def test_estimate_of_vit_base_is_near_its_bound(add, dtype):
 def test_every_flag_barrier_and_buffer_is_missed(add):
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
     mutated = cases.with_add(cases.MUTATION) if add else cases.MUTATION
-    runs = launches(norm.run_backward, mutated, norm.inputs)
+    runs = launches(norm.backward_launch, mutated, norm.inputs)
     alive, sites = survivors("vit_add_layer_norm_grad" if add else "vit_layer_norm_grad", runs)
     assert sites > 55
     # gamma arrives once, through a buffer of its own: nobody waits for it to be free, and all wait for more than its widening.

@@ -112,6 +112,6 @@ def test_estimate_of_vit_base_is_near_its_bound(out, form, read):
 
 def test_every_flag_barrier_and_buffer_is_missed():
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
-    alive, sites = survivors("vit_linear", launches(linear.run_forward, cases.FORWARD_MUTATION, linear.inputs))
+    alive, sites = survivors("vit_linear", launches(linear.forward_launch, cases.FORWARD_MUTATION, linear.inputs))
     assert sites > 50
     assert alive == {}

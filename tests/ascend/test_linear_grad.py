@@ -97,7 +97,7 @@ def test_estimate_of_vit_base_is_near_its_bound(out, form):
 
 def test_every_flag_barrier_and_buffer_is_missed():
     """Whatever guards a hand-over is noticed when it is gone, and a buffer when it is half as large, on some case."""
-    alive, sites = survivors("vit_linear_grad", launches(linear.run_backward, cases.BACKWARD_MUTATION, linear.inputs))
+    alive, sites = survivors("vit_linear_grad", launches(linear.backward_launch, cases.BACKWARD_MUTATION, linear.inputs))
     assert sites > 100
     # Buffers of 32 bytes cannot be halved: that is the unit of allocation.
     assert set(alive.values()) <= {"InitBuffer"} and len(alive) <= 4
