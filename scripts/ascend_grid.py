@@ -27,10 +27,11 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.grid_record import Record, sources  # noqa: E402
+from scripts.grid_record import Record, changed_since_built, sources  # noqa: E402
 from tests.ascend import (  # noqa: E402
     _attention, _cases_attention, _cases_gelu_mlp, _cases_layer_norm, _cases_linear, _gelu_mlp, _layer_norm, _linear,
 )
+from tests.twin import _native_module as native  # noqa: E402
 from vit_kernels._cli import non_negative_int, positive_int  # noqa: E402
 
 
@@ -204,6 +205,10 @@ def main() -> int:
         parser.error(str(error))
     if args.report:
         return report(record, names, args.seeds)
+    operators = tuple(operator for name in names for operator in KERNELS[name][2])
+    changed = changed_since_built(ROOT, operators, (Path(native._native.__file__), native.LIBRARY))
+    if changed:
+        parser.error(f"{changed[0].relative_to(ROOT)} is newer than the built kernels: build them again, as make ascend-grid does")
     work, left_out = [], 0
     for name in names:
         for case in KERNELS[name][0]():

@@ -68,19 +68,30 @@ def program(text: bytes) -> bytes:
     return b"\n".join(b" ".join(tokens) for tokens in lines if tokens)
 
 
-def sources(root: Path, operators: tuple[str, ...]) -> str:
-    """A digest of everything that decides how operators run on the twin.
+def files(root: Path, operators: tuple[str, ...]) -> set[Path]:
+    """The sources that decide how operators run on the twin: theirs and the whole twin.
 
     Args:
         root: the checkout.
         operators: folders of csrc/ascend.
     """
     ascend, twin = root / "csrc/ascend", root / "csrc/twin"
-    files = {p.resolve() for p in twin.rglob("*") if p.suffix in (".h", ".cpp")}
+    found = {p.resolve() for p in twin.rglob("*") if p.suffix in (".h", ".cpp")}
     for operator in operators:
-        files |= included(ascend / operator / "twin.cpp", (ascend, twin / "include", twin / "src"))
+        found |= included(ascend / operator / "twin.cpp", (ascend, twin / "include", twin / "src"))
+    return found
+
+
+def changed_since_built(root: Path, operators: tuple[str, ...], libraries: tuple[Path, ...]) -> list[Path]:
+    """Those of the :func:`files` that are newer than a library built from them: what would run is not what they say."""
+    built = min(library.stat().st_mtime for library in libraries)
+    return sorted(file for file in files(root, operators) if file.stat().st_mtime > built)
+
+
+def sources(root: Path, operators: tuple[str, ...]) -> str:
+    """A digest of what the compiler sees of the :func:`files`."""
     digest = hashlib.sha256()
-    for file in sorted(files):
+    for file in sorted(files(root, operators)):
         digest.update(str(file.relative_to(root.resolve())).encode() + b"\0" + program(file.read_bytes()))
     return digest.hexdigest()[:16]
 

@@ -65,6 +65,7 @@ def test_wrong_use(arguments, message, tmp_path, capsys, monkeypatch):
 def quick(tmp_path, monkeypatch) -> str:
     """Ask for a few cases of one token; the path of their record."""
     path = str(tmp_path / "grid.json")
+    monkeypatch.setattr(ascend_grid, "changed_since_built", lambda *_: [])  # what is recorded here is not kept
     monkeypatch.setattr("sys.argv", ["ascend_grid.py", "--kernels", "attention,layer_norm", "--most-elements", "192", "--seeds", "1",
                                      "--record", path])
     return path
@@ -117,6 +118,15 @@ def test_interrupted_keeps_what_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(Record, "add", add_and_interrupt)
     assert ascend_grid.main() == 130
     assert len(json.loads(Path(path).read_text())["layer_norm"]["orders"]) == 1
+
+
+def test_a_stale_library_is_refused(tmp_path, monkeypatch, capsys):
+    path = quick(tmp_path, monkeypatch)
+    monkeypatch.setattr(ascend_grid, "changed_since_built", lambda root, *_: [root / "csrc/twin/src/mmad.cpp"])
+    with pytest.raises(SystemExit) as stopped:
+        ascend_grid.main()
+    assert stopped.value.code == 2 and "csrc/twin/src/mmad.cpp is newer than the built kernels" in capsys.readouterr().err
+    assert not Path(path).exists()
 
 
 def test_quick_cases_first():

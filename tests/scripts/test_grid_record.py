@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts import ascend_grid
-from scripts.grid_record import Record, included, program, sources
+from scripts.grid_record import Record, changed_since_built, included, program, sources
 
 COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +94,17 @@ def test_other_program(one, other):
 def test_raw_strings_are_refused(text):
     with pytest.raises(ValueError, match="raw string"):
         program(text.encode())
+
+
+def test_a_library_older_than_its_sources_is_noticed(tmp_path):
+    root = _tree(tmp_path)
+    old, new = root / "old.so", root / "new.so"
+    for time, file in enumerate((old, root / "csrc/ascend/one/op_kernel/steps.h", root / "csrc/ascend/one/op_host/one.cpp", new)):
+        file.touch()
+        os.utime(file, (2e9 + time, 2e9 + time))
+    assert changed_since_built(root, ("one",), (new,)) == []
+    assert changed_since_built(root, ("two",), (new, old)) == []
+    assert changed_since_built(root, ("one",), (new, old)) == [(root / "csrc/ascend/one/op_kernel/steps.h").resolve()]
 
 
 def test_every_kernel_of_the_grid_reads_its_device_code():
