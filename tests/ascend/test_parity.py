@@ -109,6 +109,30 @@ def test_cores_that_wait_for_each_other_are_scheduled_together(name):
     assert ("SyncAll" in amalgamated(name)) == ("kWaitForEachOther" in source("op_host", name).read_text())
 
 
+def host_functions(source: str) -> list[str]:
+    """The heads of the functions of a device source that are not marked as the device's."""
+    source = re.sub(r"//[^\n]*|^\s*#[^\n]*(?<!\\)$|\\\n", "", source, flags=re.MULTILINE)
+    heads = (" ".join(text.split()) for text in re.findall(r"([^;{}]*)\{", source))
+    return [head for head in heads if re.search(r"\w\(.*\)( const)?( : .*)?$", head) and head.count("(") == head.count(")")
+            and not re.match(r"(if|else|for|while|switch|return|do)\b", head) and "__aicore__" not in head]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_device_code_has_no_host_functions(name):
+    """Tiling structures must not have member functions (the manual of CANN 8.5 and 9), and whether the device compiler takes a
+    host's constexpr function in a constant is not documented."""
+    assert host_functions(amalgamated(name)) == []
+
+
+def test_host_functions_are_found():
+    assert host_functions("struct T { uint32_t a; constexpr uint32_t Cores() const { return a; } };") == [
+        "constexpr uint32_t Cores() const"]
+    assert host_functions("constexpr uint32_t Rows(uint32_t d) { return d <= 96 ? 128 : 112; }\n"
+                          "__aicore__ inline explicit A(int b) : a_(b) { if (F(b)) { G({b}); } }\n"
+                          "// constexpr int No() {\nB(int b) : b_(b) {}") == [
+        "constexpr uint32_t Rows(uint32_t d)", "B(int b) : b_(b)"]
+
+
 def test_no_variable_has_the_name_of_a_type():
     """The device compiler knows `half` as a type; whether it may be hidden is not documented."""
     for path in (p for p in ASCEND.rglob("*") if p.suffix in (".h", ".cpp") and "parity" not in p.parts):

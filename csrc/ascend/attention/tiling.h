@@ -22,9 +22,14 @@ constexpr uint32_t kMaxQkvPitch = 65535;  // elements between two rows that one 
 
 constexpr uint32_t kHeadDims[] = {32, 64, 80, 96, 128};  // the kernel is compiled for each of them
 
+// One kernel per head size and dtype.
+constexpr uint64_t AttentionKey(uint32_t head_dim, bool bf16) { return head_dim * 10 + (bf16 ? 2 : 1); }
+
 namespace detail {
 
 constexpr uint64_t Up(uint64_t a, uint64_t b) { return (a + b - 1) / b * b; }
+
+inline uint32_t TileRows(uint32_t head_dim) { return head_dim <= kNarrowHead ? kTileRows : kWideTileRows; }
 
 // Unified-buffer bytes per row of a strip (a vector core's half of a query block).
 inline uint64_t VectorBytesPerRow(uint32_t chunk, uint32_t chunks, uint32_t head_dim) {
@@ -87,10 +92,10 @@ inline AttentionTiling MakeAttentionTiling(uint32_t batch, uint32_t tokens, uint
       c.query_block = uint32_t(Up((padded + blocks - 1) / blocks, 16));
       c.query_blocks = (padded + c.query_block - 1) / c.query_block;
       c.key_tile = c.chunk;
-      if (detail::CubeBytes(c) > platform.l1 || (c.chunks > 1 && c.query_block > TileRows(head_dim))) {
-        c.key_tile = 2 * TileRows(head_dim);
+      if (detail::CubeBytes(c) > platform.l1 || (c.chunks > 1 && c.query_block > detail::TileRows(head_dim))) {
+        c.key_tile = 2 * detail::TileRows(head_dim);
         // Streamed tiles accumulate into one tile of L0C and serve one head.
-        if (group > 1 || c.query_block > TileRows(head_dim)) continue;
+        if (group > 1 || c.query_block > detail::TileRows(head_dim)) continue;
       }
       c.key_tiles = (c.chunk + c.key_tile - 1) / c.key_tile;
       c.units = batch * (heads / group) * c.query_blocks;

@@ -15,8 +15,8 @@ constexpr uint32_t kRing = kMergeLag + 1;
 constexpr uint32_t kSumColumns = 8;
 
 // Rows or columns of one product in L0: 128 x 128 half-size tiles of L0A, L0B and L0C, a little less when head_dim is so
-// large that the output and its row sums would not fit.
-constexpr uint32_t TileRows(uint32_t head_dim) { return head_dim <= 96 ? 128 : 112; }
+// large (above kNarrowHead) that the output and its row sums would not fit.
+constexpr uint32_t kTileRows = 128, kWideTileRows = 112, kNarrowHead = 96;
 
 struct AttentionTiling {
   uint32_t batch, tokens, heads, head_dim;
@@ -33,8 +33,5 @@ struct AttentionTiling {
   uint64_t score_bytes, prob_bytes, partial_bytes;  // of one slot of the ring, multiples of 512
 };
 static_assert(sizeof(AttentionTiling) % 8 == 0, "tiling data is padded to 8 bytes");
-
-// One kernel per head size and dtype.
-constexpr uint64_t AttentionKey(uint32_t head_dim, bool bf16) { return head_dim * 10 + (bf16 ? 2 : 1); }
 
 }  // namespace vit

@@ -8,6 +8,11 @@
 
 namespace vit {
 
+// One kernel per head size, path and dtype.
+constexpr uint64_t AttentionGradKey(uint32_t head_dim, GradPath path, bool bf16) {
+  return head_dim * 10 + static_cast<uint32_t>(path) * 2 + (bf16 ? 2 : 1);
+}
+
 namespace detail {
 
 // L1 bytes for blocks of that many queries and keys: the operand sets, and P and dS.
@@ -61,7 +66,8 @@ inline AttentionGradTiling MakeAttentionGradTiling(uint32_t batch, uint32_t toke
       blocks = (padded + block - 1) / block;
     };
     even(kGradQueryBlock, t.query_block, t.query_blocks);
-    even(GradKeyBlock(head_dim), t.key_block, t.key_blocks);
+    const uint32_t keys = kGradKeyElems / head_dim / 16 * 16;
+    even(keys < kGradKeyBlock ? keys : kGradKeyBlock, t.key_block, t.key_blocks);
   }
   const uint32_t middle = t.query_block / 2, most = strip_of(t.key_block);
   const uint32_t strips = (middle + most - 1) / most;

@@ -16,11 +16,9 @@ constexpr uint32_t kGradRing = kGradLag + 1;
 // up in fp32 in the workspace.
 enum class GradPath : uint32_t { kWhole = 0, kBlocked = 1 };
 
-// Keys per block of the blocked path: dK and dV of one block, fp32, fill half of L0C.
-constexpr uint32_t GradKeyBlock(uint32_t head_dim) {
-  return 8192 / head_dim / 16 * 16 < 128 ? 8192 / head_dim / 16 * 16 : 128;
-}
-constexpr uint32_t kGradQueryBlock = 128;
+// Queries and, at most, keys per block of the blocked path, and elements of such a block of keys: dK and dV of one, fp32,
+// fill half of L0C.
+constexpr uint32_t kGradQueryBlock = 128, kGradKeyBlock = 128, kGradKeyElems = 8192;
 
 struct AttentionGradTiling {
   uint32_t batch, tokens, heads, head_dim;
@@ -36,10 +34,5 @@ struct AttentionGradTiling {
   uint64_t dq_offset;                  // of the fp32 dQ in the workspace (blocked path)
 };
 static_assert(sizeof(AttentionGradTiling) % 8 == 0, "tiling data is padded to 8 bytes");
-
-// One kernel per head size, path and dtype.
-constexpr uint64_t AttentionGradKey(uint32_t head_dim, GradPath path, bool bf16) {
-  return head_dim * 10 + static_cast<uint32_t>(path) * 2 + (bf16 ? 2 : 1);
-}
 
 }  // namespace vit

@@ -20,8 +20,6 @@ struct ProductGrid {
   uint32_t keep_a;  // the left panels of a block of rows stay in L1 while its columns pass by
   uint32_t keep_b;  // the right panels of some columns stay in L1 while the rows pass by
   PanelTiling panels;
-
-  constexpr uint32_t Cores() const { return row_parts * col_parts * depth_parts; }
 };
 
 }  // namespace vit

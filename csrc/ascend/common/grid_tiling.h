@@ -8,6 +8,9 @@
 #include "common/platform.h"
 
 namespace vit {
+
+inline uint32_t Cores(const ProductGrid& g) { return g.row_parts * g.col_parts * g.depth_parts; }
+
 namespace grid {
 
 // Bytes per cycle, of a core: L2 to L1, L1 to L0A and L0B, L0C to L2; of the chip: HBM to L2. Estimates, of which only

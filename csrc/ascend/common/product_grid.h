@@ -21,7 +21,7 @@ struct GridTile {
 class GridSequence {
  public:
   __aicore__ inline GridSequence(const ProductGrid& g, uint32_t core) {
-    // g.Cores() is a host function, which device code may not call.
+    // The remaining cores have nothing to do.
     if (core >= g.row_parts * g.col_parts * g.depth_parts) return;
     part_ = core % g.depth_parts;
     const uint32_t col_part = core / g.depth_parts % g.col_parts, row_part = core / g.depth_parts / g.col_parts;

@@ -11,6 +11,9 @@ namespace vit {
 
 constexpr int64_t kMaxMlpWidth = 8192, kMaxMlpHidden = 16384, kMaxMlpRows = int64_t(1) << 24;
 
+// One kernel per dtype and form; the gradient has the same keys.
+constexpr uint64_t GeluMlpKey(bool tanh, bool bf16) { return (tanh ? 20u : 10u) + (bf16 ? 2u : 1u); }
+
 namespace detail {
 
 constexpr uint64_t RoundTo(uint64_t a, uint64_t b) { return (a + b - 1) / b * b; }

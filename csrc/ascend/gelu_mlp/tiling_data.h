@@ -35,7 +35,4 @@ struct GeluMlpTiling {
 };
 static_assert(sizeof(GeluMlpTiling) % 8 == 0, "tiling data is padded to 8 bytes");
 
-// One kernel per dtype and form.
-constexpr uint64_t GeluMlpKey(bool tanh, bool bf16) { return (tanh ? 20u : 10u) + (bf16 ? 2u : 1u); }
-
 }  // namespace vit

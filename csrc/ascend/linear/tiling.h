@@ -35,8 +35,11 @@ inline LinearTiling MakeLinearTiling(const LinearShape& shape, uint32_t epilogue
   return {MakeProductGrid(uint32_t(shape.rows), uint32_t(shape.out), uint32_t(shape.in), false, platform), epilogue, 0};
 }
 
+// One kernel per dtype; the gradient has the same keys.
+constexpr uint64_t LinearKey(bool bf16) { return bf16 ? 2 : 1; }
+
 inline uint64_t LinearWorkspace(const LinearTiling& t) {
-  return t.epilogue == 0 ? 0 : uint64_t(t.grid.Cores()) * kRingSlots * kRingTileElems * 4;
+  return t.epilogue == 0 ? 0 : uint64_t(Cores(t.grid)) * kRingSlots * kRingTileElems * 4;
 }
 
 }  // namespace vit

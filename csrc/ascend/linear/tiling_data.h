@@ -23,7 +23,4 @@ struct LinearTiling {
 };
 static_assert(sizeof(LinearTiling) % 8 == 0, "tiling data is padded to 8 bytes");
 
-// One kernel per dtype; the gradient has the same keys.
-constexpr uint64_t LinearKey(bool bf16) { return bf16 ? 2 : 1; }
-
 }  // namespace vit

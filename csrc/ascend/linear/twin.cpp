@@ -25,7 +25,7 @@ twin::Plan MakePlan(const std::vector<TensorArg>& inputs, const std::map<std::st
   const vit::LinearTiling tiling = vit::MakeLinearTiling(shape, epilogue, platform);
   twin::Plan plan;
   plan.outputs = {{x.dtype, y}};
-  plan.blocks = tiling.grid.Cores();
+  plan.blocks = vit::Cores(tiling.grid);
   plan.mode = twin::KernelMode::MIX_AIC_1_2;
   plan.workspace_bytes = vit::LinearWorkspace(tiling);
   plan.tiling = twin::TilingBytes(tiling);

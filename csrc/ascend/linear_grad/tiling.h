@@ -13,7 +13,7 @@ inline LinearGradTiling MakeLinearGradTiling(const LinearShape& shape, uint32_t 
   t.weight = MakeProductGrid(out, in, rows, true, platform);
   t.input = MakeProductGrid(rows, in, out, false, platform);
   t.epilogue = epilogue;
-  t.cores = std::max(t.weight.Cores(), t.input.Cores());
+  t.cores = std::max(Cores(t.weight), Cores(t.input));
   t.direct = t.weight.depth_parts == 1 && (epilogue & kLinearScale) == 0;
   const uint64_t summand = uint64_t(out) * grid::Up(in, kWorkspacePitch) * 4;
   t.sums_offset = grid::Up(t.direct ? 0 : t.weight.depth_parts * summand, 512);

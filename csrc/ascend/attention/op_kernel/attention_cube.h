@@ -19,7 +19,7 @@ constexpr uint16_t kOneBits<bfloat16_t> = 0x3f80;
 
 template <typename T, uint32_t D>
 class AttentionCube {
-  static constexpr uint32_t kTile = TileRows(D);
+  static constexpr uint32_t kTile = D <= kNarrowHead ? kTileRows : kWideTileRows;
   // L0B: two halves and, behind them, a constant operand of ones.
   static constexpr uint32_t kHalfA = 32 * 1024, kHalfB = 28 * 1024, kHalfC = 64 * 1024;
   static constexpr uint32_t kOnes = 2 * kHalfB;

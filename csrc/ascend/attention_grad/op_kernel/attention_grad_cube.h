@@ -20,12 +20,12 @@ constexpr QuantMode_t kNarrow<bfloat16_t> = F322BF16;
 template <typename T, uint32_t D, GradPath path>
 class AttentionGradCube {
   static constexpr bool kBlocked = path == GradPath::kBlocked;
-  static constexpr uint32_t kTile = TileRows(D);                  // columns and depth of a product in L0
-  static constexpr uint32_t kRowTile = kBlocked ? 64 : kTile;     // rows of a product that leaves L0C at once
+  static constexpr uint32_t kTile = D <= kNarrowHead ? kTileRows : kWideTileRows;  // columns and depth of a product in L0
+  static constexpr uint32_t kRowTile = kBlocked ? 64 : kTile;                      // rows of a product that leaves L0C at once
   static constexpr uint32_t kHalfA = 32 * 1024, kHalfB = 32 * 1024;
   // L0C: two results in turn, and when blocked dV and dK behind them.
   static constexpr uint32_t kResult = kBlocked ? 32 * 1024 : 64 * 1024;
-  static constexpr uint32_t kKeyRows = kBlocked ? GradKeyBlock(D) : kTile;
+  static constexpr uint32_t kKeyRows = kBlocked ? Min(kGradKeyElems / D / kFractal * kFractal, kGradKeyBlock) : kTile;
   static_assert(kTile * kTile * 2 <= kHalfA && kTile * kTile * 2 <= kHalfB && kRowTile * kTile * 4 <= kResult &&
                     kRowTile * D * 4 <= kResult && kKeyRows * D * 4 <= kResult && kKeyRows <= kTile,
                 "a tile has to fit half of its memory");

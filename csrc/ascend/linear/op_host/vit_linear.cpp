@@ -36,7 +36,7 @@ ge::graphStatus Tiling(gert::TilingContext* context) {
   }
   const vit::LinearTiling tiling = vit::MakeLinearTiling(shape, epilogue, vit::GetPlatform(context));
   const bool bf16 = context->GetInputDesc(kX)->GetDataType() == ge::DT_BF16;
-  return vit::SetTiling(context, tiling, tiling.grid.Cores(), vit::LinearKey(bf16), vit::LinearWorkspace(tiling));
+  return vit::SetTiling(context, tiling, vit::Cores(tiling.grid), vit::LinearKey(bf16), vit::LinearWorkspace(tiling));
 }
 
 }  // namespace

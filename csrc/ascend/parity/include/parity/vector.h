@@ -49,8 +49,8 @@ struct CopyRepeatParams {
         srcRepeatSize(srcRepeatSizeIn) {}
   uint16_t dstStride = 0;
   uint16_t srcStride = 0;
-  uint16_t dstRepeatSize = 0;
-  uint16_t srcRepeatSize = 0;
+  uint16_t dstRepeatSize = 8;
+  uint16_t srcRepeatSize = 8;
 };
 
 struct GatherRepeatParams {
