@@ -48,6 +48,16 @@ def test_the_guard_notices_a_wrong_type(tmp_path):
     assert done.returncode != 0 and "error" in done.stderr
 
 
+def test_the_guard_notices_a_name_that_the_toolkit_has_too(tmp_path):
+    """kernel_operator.h brings the advanced API along, with functions called Gelu and LayerNorm."""
+    kernel = tmp_path / "op_kernel/vit_wrong.cpp"
+    kernel.parent.mkdir()
+    kernel.write_text('#include "kernel_operator.h"\nusing namespace AscendC;\n'
+                      "class Gelu {};\n__aicore__ inline void F() { Gelu gelu; (void)gelu; }\n")
+    done = subprocess.run(["bash", str(ASCEND / "parity/check.sh"), str(kernel)], capture_output=True, text=True)
+    assert done.returncode != 0 and "Gelu" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def definitions(tmp_path_factory):
     """What each op_host source registers, by kernel name."""

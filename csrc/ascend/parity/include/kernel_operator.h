@@ -4,6 +4,7 @@
 // Only names are here that exist in both CANN 8.5 and 9.1, except behind VIT_CANN_MAJOR. Never linked, never run.
 #pragma once
 
+#include "parity/advanced.h"
 #include "parity/base.h"
 #include "parity/copy.h"
 #include "parity/cube.h"
